@@ -1,0 +1,477 @@
+"""Lazy views of a FlatBuffer, by field name.
+
+A table's fields are attributes: ``model.subgraphs[0].tensors[3].name``. Nothing is read before it is asked for,
+everything is checked when it is, and every view knows its path, so that an error names the place.
+
+What a field gives: numbers and bools; enum values by name (an int where the schema has no name); strings; tables,
+structs and union values as views (None where absent); vectors as sequences. Attributes of a table are its schema's
+fields and nothing else: what one can do with a view are functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from struct import Struct as Layout
+from typing import TYPE_CHECKING, Any
+
+from unlite.errors import CorruptFileError, InvalidTypeError, NoSuchIndexError, UnknownFieldError
+from unlite.flatbuffers import schema as s
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from unlite.flatbuffers.schema import Enum, Field, Object
+    from unlite.flatbuffers.wire import Wire
+
+CODES = dict(zip(range(s.U_TYPE, s.DOUBLE + 1), ("B", "?", "b", "B", "h", "H", "i", "I", "q", "Q", "f", "d"), strict=True))
+NUMPY_CODES = {"B": "u1", "?": "?", "b": "i1", "h": "<i2", "H": "<u2", "i": "<i4", "I": "<u4", "q": "<i8", "Q": "<u8"}
+NUMPY_CODES |= {"f": "<f4", "d": "<f8"}
+_SET = object.__setattr__
+
+
+class View:
+    """Anything in a FlatBuffer that has a place: a table, struct or vector.
+
+    ``_changes`` holds what was assigned below this place: field id or index -> new value, or the view that
+    was changed further down. It is None until something is.
+    """
+
+    __slots__ = ("_changes", "_key", "_parent", "_wire")
+    _wire: Wire
+    _parent: View | None
+    _key: str | int
+    _changes: dict[int, Any] | None
+
+
+def path(view: View) -> str:
+    """Where a view stands, such as ``subgraphs[0].tensors[3].quantization``; "" for the root."""
+    steps: list[str] = []
+    at: View | None = view
+    while at is not None and at._parent is not None:
+        steps.append(f"[{at._key}]" if isinstance(at._key, int) else f".{at._key}")
+        at = at._parent
+    return "".join(reversed(steps)).lstrip(".")
+
+
+def locate(error: CorruptFileError, view: View, name: str) -> CorruptFileError:
+    """The error with its path filled in: the field or element ``name`` of ``view``."""
+    if error.path is None:
+        error.path = f"{path(view)}{name}".lstrip(".")
+    return error
+
+
+def changes(view: View) -> dict[int, Any]:
+    """The view's own record of what was assigned below it, known to all its parents."""
+    if view._changes is None:
+        held: dict[int, Any] | None = None
+        if view._parent is not None:
+            beside = changes(view._parent)
+            key = view._key
+            slot = key if isinstance(key, int) else _object(view._parent).by_name[key].id
+            held = getattr(beside.setdefault(slot, view), "_changes", None)
+        _SET(view, "_changes", {} if held is None else held)
+    assert view._changes is not None
+    return view._changes
+
+
+def _object(view: View) -> Object:
+    return view._object  # type: ignore[attr-defined,no-any-return]  # tables only; vectors are asked by index
+
+
+class Table(View):
+    """A table; subclasses made from the schema have its fields as attributes."""
+
+    __slots__ = ("_position", "_slots")
+    _object: Object
+    _position: int
+    _slots: tuple[int, ...]
+
+    def __init__(self, wire: Wire, position: int, parent: View | None, key: str | int) -> None:
+        _SET(self, "_wire", wire)
+        _SET(self, "_position", position)
+        _SET(self, "_parent", parent)
+        _SET(self, "_key", key)
+        _SET(self, "_changes", None)
+        try:
+            _SET(self, "_slots", wire.slots(position))
+        except CorruptFileError as error:
+            raise locate(error, self, "") from None
+
+    def __getattr__(self, name: str) -> Any:
+        raise _unknown_field(self._object, name)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        from unlite.flatbuffers.assign import assign
+
+        assign(self, name, value)
+
+    def __getitem__(self, name: str) -> Any:
+        field = self._object.by_name.get(name)
+        if field is None:
+            raise _unknown_field(self._object, name)
+        return get(self, field)
+
+    def __repr__(self) -> str:
+        return f"<{self._object.name} {path(self)}>".replace(" >", ">")
+
+    def __str__(self) -> str:
+        return f"{self._object.name.rpartition('.')[2]}({', '.join(f'{f.name}={_brief(get(self, f))}' for f in present(self))})"
+
+
+class Struct(View):
+    """A struct: fixed layout, all fields present, read-only."""
+
+    __slots__ = ("_position",)
+    _object: Object
+    _position: int
+
+    def __init__(self, wire: Wire, position: int, parent: View | None, key: str | int) -> None:
+        self._wire = wire
+        self._position = position
+        self._parent = parent
+        self._key = key
+        self._changes = None
+
+    def __getattr__(self, name: str) -> Any:
+        raise _unknown_field(self._object, name)
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._object.by_name:
+            raise _unknown_field(self._object, name)
+        return getattr(self, name)
+
+    def __str__(self) -> str:
+        fields = (f"{field.name}={_brief(self[field.name])}" for field in self._object.fields)
+        return f"{self._object.name.rpartition('.')[2]}({', '.join(fields)})"
+
+
+class UnknownUnion(View):
+    """A union value whose type the schema does not know."""
+
+    __slots__ = ("_position",)
+
+    def __init__(self, wire: Wire, position: int, parent: View, key: str | int) -> None:
+        self._wire, self._position, self._parent, self._key, self._changes = wire, position, parent, key, None
+
+    def __str__(self) -> str:
+        return "a value of unknown type"
+
+
+class Vector(View, Sequence[Any]):
+    """A vector or array. Elements come as the fields of a table do."""
+
+    __slots__ = ("_count", "_field", "_start")
+
+    def __init__(self, wire: Wire, start: int, count: int, field: Field, parent: View, key: str | int) -> None:
+        self._wire = wire
+        self._start = start
+        self._count = count
+        self._field = field
+        self._parent = parent
+        self._key = key
+        self._changes = None
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(self._count))]
+        if not isinstance(index, int):
+            raise InvalidTypeError(f"an index is wanted, not {index!r}.", path=path(self))
+        position = index + self._count if index < 0 else index
+        if not 0 <= position < self._count:
+            raise NoSuchIndexError(f"there is no entry {index}, only {self._count}.", path=path(self))
+        if self._changes is not None and position in self._changes:
+            return self._changes[position]
+        try:
+            return self._element(position)
+        except CorruptFileError as error:
+            raise locate(error, self, f"[{position}]") from None
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[i] for i in range(self._count))
+
+    def _element(self, index: int) -> Any:
+        raise NotImplementedError
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and len(self) == len(other) and all(a == b for a, b in zip(self, other, strict=True))
+
+    __hash__ = None  # type: ignore[assignment]  # compares by content
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} entries {path(self)}>"
+
+
+class ScalarVector(Vector):
+    """Numbers, bools or enum values."""
+
+    __slots__ = ()
+
+    @property
+    def code(self) -> str:
+        """Type of the elements, as in ``struct``."""
+        return CODES[self._field.type.element]
+
+    def _element(self, index: int) -> Any:
+        layout = s.SCALARS[self._field.type.element]
+        (value,) = self._wire.unpack(layout, self._start + index * layout.size)
+        enum = self._field.enum
+        return enum.label(value) if enum is not None else value
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.tolist())
+
+    def tolist(self) -> list[Any]:
+        """All values."""
+        values = list(Layout(f"<{self._count}{self.code}").unpack(self.memoryview()))
+        enum = self._field.enum
+        return [enum.label(value) for value in values] if enum is not None else values
+
+    def span(self) -> tuple[int, int]:
+        """Position and length in bytes."""
+        return self._start, self._count * s.SCALARS[self._field.type.element].size
+
+    def memoryview(self) -> memoryview:
+        """The stored bytes, without a copy where the source is in memory."""
+        return self._wire.source.view(*self.span())
+
+    def numpy(self) -> NDArray[np.generic]:
+        """The stored values as a read-only array, without a copy where the source is in memory."""
+        import numpy as np
+
+        return np.frombuffer(self.memoryview(), NUMPY_CODES[self.code])
+
+    @property
+    def root(self) -> Table:
+        """Root table of the FlatBuffer that the bytes are (attribute ``nested_flatbuffer``)."""
+        from unlite.flatbuffers.source import MemorySource
+        from unlite.flatbuffers.wire import Wire
+
+        nested = self._field.nested_object
+        if nested is None:
+            raise UnknownFieldError("the schema does not say that these bytes are a FlatBuffer.", path=path(self))
+        return root_view(Wire(MemorySource(self.memoryview(), f"{self._wire.source.name}:{path(self)}")), nested)
+
+    def __repr__(self) -> str:
+        return repr(self.tolist()) if len(self) <= 16 else super().__repr__()
+
+
+class TableVector(Vector):
+    """Tables."""
+
+    __slots__ = ()
+
+    def _element(self, index: int) -> Any:
+        kind = view_type(self._field.object)
+        return kind(self._wire, self._wire.follow(self._start + 4 * index), self, index)
+
+
+class StructVector(Vector):
+    """Structs, one behind the other."""
+
+    __slots__ = ()
+
+    def _element(self, index: int) -> Any:
+        owner = self._field.object
+        assert owner is not None
+        return view_type(owner)(self._wire, self._start + index * owner.bytesize, self, index)
+
+
+class StringVector(Vector):
+    """Strings."""
+
+    __slots__ = ()
+
+    def _element(self, index: int) -> Any:
+        return self._wire.string(self._wire.follow(self._start + 4 * index))
+
+
+class UnionVector(Vector):
+    """Union values; their types stand in the vector beside it, ``<name>_type``."""
+
+    __slots__ = ()
+
+    def _element(self, index: int) -> Any:
+        assert isinstance(self._parent, Table)
+        types = get(self._parent, self._parent._object.fields[self._field.id - 1])
+        if types is None or index >= len(types):
+            raise self._wire.corrupt("a vector of unions has fewer types than values.", self._start)
+        if types[index] == "NONE":
+            return None
+        return _union(self._wire, self._wire.follow(self._start + 4 * index), self._field.enum, types[index], self, index)
+
+
+def _union(wire: Wire, position: int, enum: Enum | None, label: str | int, parent: View, key: str | int) -> Any:
+    number = enum.number(label) if enum is not None else None
+    member = enum.member(number) if enum is not None and number is not None else None
+    if member is not None and member.base == s.STRING:
+        return wire.string(position)
+    if member is None or member.base != s.OBJ or enum is None:
+        return UnknownUnion(wire, position, parent, key)
+    return view_type(enum._schema.object(member.index))(wire, position, parent, key)
+
+
+def _scalar_getter(field: Field) -> Callable[[Table], Any]:
+    number, layout, default = field.id, s.SCALARS[field.type.base], field.default
+    label = field.enum.label if field.enum is not None else None
+    if label is not None and default is not None:
+        default = label(int(default))  # type: ignore[assignment]
+    cache: dict[int, Any] = {}
+
+    def getter(self: Table) -> Any:
+        if self._changes is not None and number in self._changes:
+            value = self._changes[number]
+            return default if value is None else value
+        slots = self._slots
+        slot = slots[number] if number < len(slots) else 0
+        if not slot:
+            return default
+        try:
+            (value,) = self._wire.unpack(layout, self._position + slot)
+        except CorruptFileError as error:
+            raise locate(error, self, f".{field.name}") from None
+        if label is None:
+            return value
+        found = cache.get(value)
+        if found is None:
+            found = cache[value] = label(value)
+        return found
+
+    return getter
+
+
+def _vector(wire: Wire, position: int, field: Field, parent: View) -> Vector:
+    element = field.type.element
+    size, _ = field.element()
+    start, count = (wire.vector64 if field.type.base == s.VECTOR64 else wire.vector)(position, size)
+    kind: type[Vector]
+    if element in s.SCALARS:
+        kind = ScalarVector
+    elif element == s.STRING:
+        kind = StringVector
+    elif element == s.UNION:
+        kind = UnionVector
+    else:
+        kind = StructVector if field.object is not None and field.object.is_struct else TableVector
+    return kind(wire, start, count, field, parent, field.name)
+
+
+def _offset_reader(field: Field) -> Callable[[Table, int], Any]:
+    """What turns the place of a field's inline value into the value."""
+    base = field.type.base
+    if base == s.OBJ and field.object is not None and field.object.is_struct:
+        return lambda table, at: view_type(field.object)(table._wire, at, table, field.name)
+    follow = "follow64" if field.offset64 else "follow"
+    if base == s.STRING:
+        return lambda table, at: table._wire.string(getattr(table._wire, follow)(at))
+    if base in (s.VECTOR, s.VECTOR64):
+        return lambda table, at: _vector(table._wire, getattr(table._wire, follow)(at), field, table)
+    if base == s.UNION:
+
+        def union(table: Table, at: int) -> Any:
+            label = get(table, table._object.fields[field.id - 1])
+            if label == "NONE":
+                return None
+            return _union(table._wire, table._wire.follow(at), field.enum, label, table, field.name)
+
+        return union
+    return lambda table, at: view_type(field.object)(table._wire, table._wire.follow(at), table, field.name)
+
+
+def _getter(field: Field) -> Callable[[Table], Any]:
+    if field.type.base in s.SCALARS:
+        return _scalar_getter(field)
+    number, read = field.id, _offset_reader(field)
+
+    def getter(self: Table) -> Any:
+        if self._changes is not None and number in self._changes:
+            return self._changes[number]
+        slots = self._slots
+        slot = slots[number] if number < len(slots) else 0
+        if not slot:
+            return None
+        try:
+            return read(self, self._position + slot)
+        except CorruptFileError as error:
+            raise locate(error, self, f".{field.name}") from None
+
+    return getter
+
+
+def _struct_getter(field: Field) -> Callable[[Struct], Any]:
+    offset, base = field.offset, field.type.base
+
+    def getter(self: Struct) -> Any:
+        at = self._position + offset
+        if base == s.OBJ:
+            return view_type(field.object)(self._wire, at, self, field.name)
+        if base == s.ARRAY:
+            kind = ScalarVector if field.type.element in s.SCALARS else StructVector
+            return kind(self._wire, at, field.type.fixed_length, field, self, field.name)
+        (value,) = self._wire.unpack(s.SCALARS[base], at)
+        return field.enum.label(value) if field.enum is not None else value
+
+    return getter
+
+
+def view_type(owner: Object | None) -> type[Any]:
+    """The class of views of a table or struct; one per schema object."""
+    if owner is None:
+        raise CorruptFileError("the schema names an object that it does not have.")
+    if owner.view is None:
+        body: dict[str, Any] = {"__slots__": (), "_object": owner, "__doc__": f"View of {owner.name}."}
+        base = Struct if owner.is_struct else Table
+        getter = _struct_getter if owner.is_struct else _getter
+        for field in owner.fields:
+            if not field.name.startswith("_"):  # those are read with table["_name"]
+                body[field.name] = property(getter(field))  # type: ignore[operator]
+        owner.view = type(owner.name.rpartition(".")[2], (base,), body)
+    return owner.view
+
+
+def get(table: Table, field: Field) -> Any:
+    """The value of a field."""
+    kept = type(table).__dict__.get(field.name)
+    return kept.fget(table) if isinstance(kept, property) else _getter(field)(table)
+
+
+def is_present(table: Table, field: Field) -> bool:
+    """Whether the field is stored or was assigned; scalars that are not have their default."""
+    if table._changes is not None and field.id in table._changes:
+        return table._changes[field.id] is not None
+    return field.id < len(table._slots) and table._slots[field.id] != 0
+
+
+def present(table: Table) -> Iterator[Field]:
+    """The fields that are present, by id."""
+    return (field for field in table._object.fields if is_present(table, field))
+
+
+def unknown_fields(table: Table) -> list[int]:
+    """Ids of stored fields that the schema does not have."""
+    known = len(table._object.fields)
+    return [known + i for i, slot in enumerate(table._slots[known:]) if slot]
+
+
+def root_view(wire: Wire, owner: Object) -> Table:
+    """The root table of a buffer."""
+    try:
+        return view_type(owner)(wire, wire.root(), None, "")  # type: ignore[no-any-return]
+    except CorruptFileError as error:
+        error.path = error.path or "root"
+        raise
+
+
+def _unknown_field(owner: Object, name: str) -> UnknownFieldError:
+    return UnknownFieldError(
+        f"{owner.name} has no field {name!r}.", mend=f"Its fields: {', '.join(owner.by_name) or 'none'}."
+    )
+
+
+def _brief(value: object) -> str:
+    if isinstance(value, Vector):
+        return repr(value.tolist()) if isinstance(value, ScalarVector) and len(value) <= 16 else f"<{len(value)} entries>"
+    return str(value) if isinstance(value, View) else repr(value)

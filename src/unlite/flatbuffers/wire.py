@@ -1,0 +1,111 @@
+"""FlatBuffers on the wire: tables, vtables, offsets, vectors and strings, every step checked.
+
+Knows positions only: no schema, no names. Positions are absolute in the source; ``origin`` is where the
+buffer begins in it.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import TYPE_CHECKING
+
+from unlite.errors import CorruptFileError
+
+if TYPE_CHECKING:
+    from unlite.flatbuffers.source import Source
+
+I32, U32, U64 = Struct("<i"), Struct("<I"), Struct("<Q")
+TABLE = Struct("<HH")
+
+DAMAGED = "The file is damaged: fetch it again, or ask 'unlite verify' for all that is wrong with it."
+
+
+class Wire:
+    """Checked steps over one FlatBuffer.
+
+    Args:
+        source: Its bytes.
+        origin: Where the buffer begins in the source (4 behind a size prefix).
+    """
+
+    __slots__ = ("_vtables", "origin", "size", "source", "unpack")
+
+    def __init__(self, source: Source, origin: int = 0) -> None:
+        self.source = source
+        self.origin = origin
+        self.size = source.size
+        self.unpack = source.unpack
+        self._vtables: dict[int, tuple[int, ...]] = {}
+
+    def corrupt(self, message: str, offset: int) -> CorruptFileError:
+        """An error at ``offset``, for the caller to raise."""
+        return CorruptFileError(message, file=self.source.name, offset=offset, mend=DAMAGED)
+
+    def root(self) -> int:
+        """Position of the root table."""
+        if self.size - self.origin < 8:
+            raise CorruptFileError(
+                f"{self.size - self.origin} bytes are too few for a FlatBuffer.", file=self.source.name, offset=self.origin
+            )
+        return self.follow(self.origin)
+
+    def identifier(self) -> bytes:
+        """The four bytes behind the root offset; they mean something only where the schema has an identifier."""
+        return bytes(self.source.view(self.origin + 4, 4)) if self.size >= self.origin + 8 else b""
+
+    def follow(self, position: int) -> int:
+        """Target of the 32-bit offset stored at ``position``."""
+        (offset,) = self.unpack(U32, position)
+        target: int = position + offset
+        if offset == 0 or target >= self.size:
+            raise self.corrupt(f"offset {offset} at byte 0x{position:X} leads outside the file.", position)
+        return target
+
+    def follow64(self, position: int) -> int:
+        """Target of the 64-bit offset stored at ``position``."""
+        (offset,) = self.unpack(U64, position)
+        target: int = position + offset
+        if offset == 0 or target >= self.size:
+            raise self.corrupt(f"offset {offset} at byte 0x{position:X} leads outside the file.", position)
+        return target
+
+    def slots(self, position: int) -> tuple[int, ...]:
+        """Where the fields of the table at ``position`` lie, by field id, relative to it; 0 = absent."""
+        (back,) = self.unpack(I32, position)
+        vtable: int = position - back
+        slots = self._vtables.get(vtable)
+        if slots is None:
+            slots = self._vtables[vtable] = self._read_vtable(vtable, position)
+        return slots
+
+    def _read_vtable(self, vtable: int, position: int) -> tuple[int, ...]:
+        if vtable < self.origin or vtable + 4 > self.size:
+            raise self.corrupt(f"the table at byte 0x{position:X} has its vtable outside the file.", position)
+        vtable_bytes, _ = self.unpack(TABLE, vtable)
+        if vtable_bytes < 4 or vtable_bytes % 2 or vtable + vtable_bytes > self.size:
+            raise self.corrupt(f"the vtable at byte 0x{vtable:X} has an impossible size, {vtable_bytes}.", vtable)
+        return self.unpack(Struct(f"<{(vtable_bytes - 4) // 2}H"), vtable + 4)
+
+    def vector(self, position: int, element_size: int) -> tuple[int, int]:
+        """First byte and number of elements of the vector at ``position``."""
+        (count,) = self.unpack(U32, position)
+        if position + 4 + count * element_size > self.size:
+            raise self._too_long(count, position)
+        return position + 4, count
+
+    def vector64(self, position: int, element_size: int) -> tuple[int, int]:
+        """The same where the count has 64 bits."""
+        (count,) = self.unpack(U64, position)
+        if position + 8 + count * element_size > self.size:
+            raise self._too_long(count, position)
+        return position + 8, count
+
+    def _too_long(self, count: int, position: int) -> CorruptFileError:
+        return self.corrupt(
+            f"vector claims {count} entries at byte 0x{position:X}, file ends at 0x{self.size:X}.", position
+        )
+
+    def string(self, position: int) -> str:
+        """The string at ``position``. Bytes that are not UTF-8 come as lone surrogates and survive a rewrite."""
+        start, count = self.vector(position, 1)
+        return str(self.source.view(start, count), "utf-8", "surrogateescape")

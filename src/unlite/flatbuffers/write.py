@@ -1,0 +1,540 @@
+"""Writing FlatBuffers, by streaming: first every object gets its place, then the bytes go out in order.
+
+What is written may come from a file (views, with what was assigned to them), from plain Python values (dicts by field
+name, lists, strings, numbers, anything with a buffer for vectors of scalars), or both mixed. Bulk data is never
+loaded: it travels from its source to the sink. Parents come before children and large data comes last, so that a
+reader that only lists finds all it needs in front.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from struct import Struct as Layout
+from struct import error as PackError
+from struct import pack
+from typing import TYPE_CHECKING, Any
+
+from unlite.errors import CorruptFileError, InvalidTypeError, InvalidValueError, LostFieldsError, SaveError
+from unlite.flatbuffers import schema as s
+from unlite.flatbuffers import view as v
+from unlite.flatbuffers.source import MemorySource, Source
+
+if TYPE_CHECKING:
+    from unlite.flatbuffers.schema import Field, Object
+    from unlite.flatbuffers.sink import Sink
+
+LIMIT = 2**31 - 1  # C++ readers refuse more; offsets are signed there
+BULK = 4096  # vectors from this size on stand behind all tables
+DEPTH = 128  # nested tables; C++ verifiers stop at 64
+
+Override = Callable[[v.Table], Mapping[int, Any]]
+
+
+class Late:
+    """A scalar whose value is set between planning and writing."""
+
+    def __init__(self) -> None:
+        self.value = 0
+
+
+class _Node:
+    """Something with a place in the file: ``size`` bytes, ``lead`` of them before the first aligned one."""
+
+    __slots__ = ("align", "lead", "position", "size")
+
+    def __init__(self, size: int, align: int, lead: int = 0) -> None:
+        self.size = size
+        self.align = align
+        self.lead = lead
+        self.position = 0
+
+    def emit(self, sink: Sink) -> None:
+        raise NotImplementedError
+
+
+class _Blob(_Node):
+    """A head of a few bytes, bulk bytes out of a source, a tail: strings, vectors of scalars, bare structs."""
+
+    __slots__ = ("head", "length", "source", "start", "tail")
+
+    def __init__(self, head: bytes, source: Source, start: int, length: int, align: int, tail: bytes = b"") -> None:
+        super().__init__(len(head) + length + len(tail), align, len(head))
+        self.head, self.source, self.start, self.length, self.tail = head, source, start, length, tail
+
+    def emit(self, sink: Sink) -> None:
+        sink.write(self.head)
+        sink.copy(self.source, self.start, self.length)
+        sink.write(self.tail)
+
+
+class _Offsets(_Node):
+    """A vector of tables, strings or union values."""
+
+    __slots__ = ("targets",)
+
+    def __init__(self, targets: list[_Node | None]) -> None:
+        super().__init__(4 + 4 * len(targets), 4)
+        self.targets = targets
+
+    def emit(self, sink: Sink) -> None:
+        at = self.position + 4
+        offsets = [0 if t is None else _distance(at + 4 * i, t) for i, t in enumerate(self.targets)]
+        sink.write(pack(f"<{len(offsets) + 1}I", len(offsets), *offsets))
+
+
+class _VTable(_Node):
+    __slots__ = ("data",)
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(len(data), 2)
+        self.data = data
+
+    def emit(self, sink: Sink) -> None:
+        sink.write(self.data)
+
+
+class _TableNode(_Node):
+    """A table: ``cells`` are (offset in the table, bytes, or a node to point to, or a late scalar with its layout)."""
+
+    __slots__ = ("cells", "vtable")
+
+    def __init__(self, size: int, align: int, vtable: _VTable, cells: list[tuple[int, Any]]) -> None:
+        super().__init__(size, align)
+        self.vtable = vtable
+        self.cells = cells
+
+    def emit(self, sink: Sink) -> None:
+        data = bytearray(self.size)
+        data[:4] = pack("<i", self.position - self.vtable.position)
+        for at, cell in self.cells:
+            if isinstance(cell, bytes):
+                data[at : at + len(cell)] = cell
+            elif isinstance(cell, _Node):
+                data[at : at + 4] = pack("<I", _distance(self.position + at, cell))
+            elif isinstance(cell[0], _Node):
+                data[at : at + 8] = pack("<Q", cell[0].position - self.position - at)
+            else:
+                late, layout = cell
+                layout.pack_into(data, at, late.value)
+        sink.write(bytes(data))
+
+
+def _distance(at: int, target: _Node) -> int:
+    distance = target.position - at
+    if not 0 < distance <= LIMIT:
+        raise SaveError(
+            f"an offset of {distance} bytes does not fit: a FlatBuffer holds at most 2 GiB.",
+            offset=at,
+            mend="Store large data behind the FlatBuffer, or in vectors with 64-bit offsets.",
+        )
+    return distance
+
+
+class Plan:
+    """The places of all objects of one FlatBuffer.
+
+    Args:
+        owner: The root table's type.
+        value: Its value: a view or a dict.
+        identifier: Four bytes, or b"" for none.
+        override: Asked once for each table that comes from a file: field id -> value to write instead (None = leave
+            out; a ``Late`` is filled in before ``write``).
+        drop_unknown: Leave out fields that the schema does not know, instead of refusing.
+
+    Attributes:
+        size: Length of the file in bytes.
+
+    Raises:
+        LostFieldsError: stored fields are not in the schema and can't be moved.
+        InvalidValueError, InvalidTypeError: a value does not fit its field.
+    """
+
+    def __init__(
+        self,
+        owner: Object,
+        value: v.Table | Mapping[str, Any],
+        *,
+        identifier: bytes = b"",
+        override: Override | None = None,
+        drop_unknown: bool = False,
+    ) -> None:
+        self._identifier = identifier
+        self._override = override
+        self._drop_unknown = drop_unknown
+        self._memo: dict[tuple[Any, ...], _Node] = {}
+        self._vtables: dict[bytes, _VTable] = {}
+        self._kept: list[object] = []  # keeps alive what the memo knows by id
+        self._nodes: list[_Node] = []  # children first
+        self._bulk: list[_Node] = []
+        self._bulk64: list[_Node] = []
+        self._lost: list[str] = []
+        self._root = self._table(owner, value, "", 0)
+        if self._lost and not drop_unknown:
+            raise LostFieldsError(self._lost)
+        self._order = [*reversed(self._nodes), *self._bulk, *self._bulk64]
+        self.size = self._place()
+
+    def _place(self) -> int:
+        at = 8 if self._identifier else 4
+        placed: list[_Node] = []
+        for node in self._order:
+            if isinstance(node, _TableNode) and not node.vtable.position:
+                at += -at % 2
+                node.vtable.position = at
+                at += node.vtable.size
+                placed.append(node.vtable)
+            at += -(at + node.lead) % node.align
+            node.position = at
+            at += node.size
+            placed.append(node)
+        self._order = placed
+        return at
+
+    def write(self, sink: Sink) -> None:
+        """Streams the file into a sink."""
+        sink.write(pack("<I", self._root.position) + self._identifier)
+        at = 8 if self._identifier else 4
+        for node in self._order:
+            if node.position != at:
+                sink.write(bytes(node.position - at))
+            node.emit(sink)
+            at = node.position + node.size
+
+    # -- one method per kind of value; each returns the node and has placed its children before it ----------------
+
+    def _table(self, owner: Object, value: object, path: str, depth: int) -> _Node:
+        if depth > DEPTH:
+            raise CorruptFileError(f"tables are nested more than {DEPTH} deep.", path=path)
+        if isinstance(value, v.Table):
+            key = (id(value._wire), value._position, owner.index)
+            if value._changes is None and key in self._memo:
+                return self._memo[key]
+            node = self._view_table(value, path, depth)
+            if value._changes is None:
+                self._memo[key] = node
+                self._kept.append(value._wire)
+            return node
+        if not isinstance(value, Mapping):
+            raise InvalidTypeError(f"a {owner.name} wants a dict of its fields, not {value!r:.60}.", path=path)
+        unknown = [name for name in value if name not in owner.by_name]
+        if unknown:
+            raise InvalidValueError(
+                f"{owner.name} has no field {unknown[0]!r}.", path=path, mend=f"Its fields: {', '.join(owner.by_name)}."
+            )
+        cells: list[tuple[Field, Any]] = []
+        for field in reversed(owner.fields):
+            given = value.get(field.name)
+            if given is None:
+                if field.required:
+                    raise InvalidValueError(f"{owner.name} needs its field {field.name!r}.", path=path)
+            elif not (field.type.base in s.SCALARS and is_default(field, given)):
+                kind = value.get(owner.fields[field.id - 1].name) if field.type.base == s.UNION else None
+                cells.append((field, self._cell(field, given, kind, _join(path, field.name), depth)))
+        return self._finish(cells)
+
+    def _view_table(self, table: v.Table, path: str, depth: int) -> _Node:
+        owner = table._object
+        unknown = v.unknown_fields(table)
+        if unknown and not self._drop_unknown:
+            self._lost.extend(f"{v.path(table) or 'root'}, field id {number}" for number in unknown)
+        override = self._override(table) if self._override else {}
+        changes = table._changes or {}
+        cells: list[tuple[Field, Any]] = []
+        for field in reversed(owner.fields):
+            if field.id in override or field.id in changes:
+                given = override[field.id] if field.id in override else changes[field.id]
+                if given is not None:
+                    kind = v.get(table, owner.fields[field.id - 1]) if field.type.base == s.UNION else None
+                    cells.append((field, self._cell(field, given, kind, _join(path, field.name), depth)))
+                continue
+            slot = table._slots[field.id] if field.id < len(table._slots) else 0
+            if slot:
+                cells.append((field, self._stored(field, table, table._position + slot, path, depth)))
+        return self._finish([cell for cell in cells if cell[1] is not None])
+
+    def _stored(self, field: Field, table: v.Table, at: int, path: str, depth: int) -> Any:
+        """The cell of a field as it stands in a file: raw bytes where possible, so that nothing is reinterpreted."""
+        wire, base = table._wire, field.type.base
+        if base in s.SCALARS or (base == s.OBJ and field.object is not None and field.object.is_struct):
+            return bytes(wire.source.view(at, field.inline()[0]))
+        position = wire.follow64(at) if field.offset64 else wire.follow(at)
+        key = (id(wire), position, "string" if base == s.STRING else (field.owner.index, field.id))
+        node = self._memo.get(key)
+        if node is None:
+            if base == s.STRING:
+                start, count = wire.vector(position, 1)
+                node = self._blob(pack("<I", count), wire.source, start, count, 4, b"\0")
+            elif base in (s.VECTOR, s.VECTOR64) and (field.type.element in s.SCALARS or self._is_struct_vector(field)):
+                stored = v.get(table, field)
+                node = self._raw_vector(field, wire.source, stored._start, len(stored) * field.element()[0], len(stored))
+            else:
+                name = _join(path, field.name)
+                kind = v.get(table, field.owner.fields[field.id - 1]) if base == s.UNION else None
+                return self._cell(field, v.get(table, field), kind, name, depth)
+            self._memo[key] = node
+            self._kept.append(wire)
+        return (node,) if field.offset64 else node
+
+    def _cell(self, field: Field, value: Any, kind: object, path: str, depth: int) -> Any:
+        """The cell of a field with any value: inline bytes, a node, or (node,) for a 64-bit offset."""
+        base = field.type.base
+        if base in s.SCALARS:
+            layout = s.SCALARS[base]
+            return (value, layout) if isinstance(value, Late) else pack_scalar(field, base, value, path)
+        if base == s.OBJ and field.object is not None:
+            if field.object.is_struct:
+                return pack_struct(field.object, value, path)
+            return self._table(field.object, value, path, depth + 1)
+        if base == s.STRING:
+            node = self._string(value, path)
+        elif base == s.UNION:
+            return self._union(field, kind, value, path, depth)
+        else:
+            node = self._vector(field, value, kind, path, depth)
+        return (node,) if field.offset64 else node
+
+    def _string(self, value: object, path: str) -> _Node:
+        if not isinstance(value, (str, bytes)):
+            raise InvalidTypeError(f"a string is wanted, not {value!r:.60}.", path=path)
+        data = value if isinstance(value, bytes) else encode(value, path)
+        return self._blob(pack("<I", len(data)), MemorySource(data), 0, len(data), 4, b"\0")
+
+    def _union(self, field: Field, kind: object, value: object, path: str, depth: int) -> _Node:
+        enum = field.enum
+        number = enum.number(kind) if enum is not None and isinstance(kind, (str, int)) else None
+        member = enum.member(number) if enum is not None and number is not None else None
+        if isinstance(value, v.UnknownUnion) or member is None:
+            if isinstance(value, v.UnknownUnion) and self._drop_unknown:
+                return None  # type: ignore[return-value]  # filtered out by _view_table
+            if isinstance(value, v.UnknownUnion):
+                self._lost.append(f"{path}, union type {kind}")
+                return None  # type: ignore[return-value]
+            raise InvalidValueError(f"{kind!r} is no type of this union.", path=path)
+        if member.base == s.STRING:
+            return self._string(value, path)
+        owner = field._schema.object(member.index)
+        if owner.is_struct:
+            data = pack_struct(owner, value, path)
+            return self._blob(b"", MemorySource(data), 0, len(data), owner.minalign)
+        return self._table(owner, value, path, depth + 1)
+
+    def _vector(self, field: Field, value: Any, kinds: object, path: str, depth: int) -> _Node:
+        element = field.type.element
+        if element in s.SCALARS:
+            if isinstance(value, v.ScalarVector) and value._field.type.element == element:
+                start, length = value.span()
+                return self._raw_vector(field, value._wire.source, start, length, len(value))
+            data = pack_scalars(field, value, path)
+            return self._raw_vector(field, MemorySource(data), 0, len(data), len(data) // field.element()[0])
+        if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
+            raise InvalidTypeError(f"a list is wanted, not {value!r:.60}.", path=path)
+        if self._is_struct_vector(field):
+            assert field.object is not None
+            data = b"".join(pack_struct(field.object, entry, f"{path}[{i}]") for i, entry in enumerate(value))
+            return self._raw_vector(field, MemorySource(data), 0, len(data), len(value))
+        key = ()
+        if isinstance(value, v.Vector) and value._changes is None:
+            key = (id(value._wire), value._start, field.owner.index, field.id)
+            if key in self._memo:
+                return self._memo[key]
+            self._kept.append(value._wire)
+        targets: list[_Node | None] = []
+        for i in reversed(range(len(value))):
+            targets.append(self._entry(field, value, kinds, i, path, depth))
+        node = _Offsets(targets[::-1])
+        self._nodes.append(node)
+        if key:
+            self._memo[key] = node
+        return node
+
+    def _entry(self, field: Field, value: Sequence[Any], kinds: Any, i: int, path: str, depth: int) -> _Node | None:
+        name = f"{path}[{i}]"
+        if field.type.element == s.UNION:
+            if not isinstance(kinds, Sequence) or len(kinds) != len(value):
+                raise InvalidValueError("a vector of unions needs as many types as values.", path=path)
+            return None if kinds[i] in ("NONE", 0) else self._union(field, kinds[i], value[i], name, depth)
+        if field.type.element == s.STRING:
+            if isinstance(value, v.StringVector) and value._changes is None:
+                wire = value._wire
+                position = wire.follow(value._start + 4 * i)
+                key = (id(wire), position, "string")
+                if key not in self._memo:
+                    start, count = wire.vector(position, 1)
+                    self._memo[key] = self._blob(pack("<I", count), wire.source, start, count, 4, b"\0")
+                    self._kept.append(wire)
+                return self._memo[key]
+            return self._string(value[i], name)
+        assert field.object is not None
+        return self._table(field.object, value[i], name, depth + 1)
+
+    def _raw_vector(self, field: Field, source: Source, start: int, length: int, count: int) -> _Node:
+        wide = field.type.base == s.VECTOR64
+        align = max(8 if wide else 4, field.element()[1], field.align, 16 if field.nested else 1)
+        head = pack("<Q" if wide else "<I", count)
+        key = (id(source), start, length, field.element(), align, wide)
+        node = self._memo.get(key) if length else None
+        if node is None:
+            node = self._blob(head, source, start, length, align, wide=field.offset64)
+            self._memo[key] = node
+            self._kept.append(source)
+        return node
+
+    def _blob(
+        self, head: bytes, source: Source, start: int, length: int, align: int, tail: bytes = b"", *, wide: bool = False
+    ) -> _Node:
+        source.check(start, length)
+        node = _Blob(head, source, start, length, align, tail)
+        (self._bulk64 if wide else self._bulk if length >= BULK else self._nodes).append(node)
+        return node
+
+    @staticmethod
+    def _is_struct_vector(field: Field) -> bool:
+        return field.type.element == s.OBJ and field.object is not None and field.object.is_struct
+
+    def _finish(self, cells: list[tuple[Field, Any]]) -> _Node:
+        """Lays the cells out inside the table, widest first, with a shared vtable."""
+        inline = {field.id: field.inline() for field, _ in cells}
+        # A four-byte cell behind the vtable offset saves the padding that an eight-byte one would need.
+        cells = sorted(cells, key=lambda cell: (-inline[cell[0].id][1], cell[0].id))
+        align = max([4, *(inline[field.id][1] for field, _ in cells)])
+        if align == 8:
+            first = next((cell for cell in cells if inline[cell[0].id] == (4, 4)), None)
+            if first is not None:
+                cells = [first, *(cell for cell in cells if cell is not first)]
+        slots = [0] * (max((field.id for field, _ in cells), default=-1) + 1)
+        placed: list[tuple[int, Any]] = []
+        at = 4
+        for field, cell in cells:
+            size, own = inline[field.id]
+            at += -at % own
+            slots[field.id] = at
+            placed.append((at, cell))
+            at += size
+        data = pack(f"<{len(slots) + 2}H", 2 * len(slots) + 4, at, *slots)
+        vtable = self._vtables.setdefault(data, _VTable(data))
+        node = _TableNode(at, align, vtable, placed)
+        self._nodes.append(node)
+        return node
+
+
+def is_default(field: Field, value: object) -> bool:
+    """Whether a writer may leave the scalar out."""
+    if field.default is None or isinstance(value, Late):
+        return False
+    number = field.enum.number(value) if field.enum is not None and isinstance(value, (str, int)) else value
+    # -0.0 == 0.0, but it is another value.
+    return number == field.default and not (isinstance(number, float) and str(number) != str(float(field.default)))
+
+
+def pack_scalar(field: Field, base: int, value: object, path: str) -> bytes:
+    """A scalar's bytes. Raises InvalidValueError or InvalidTypeError where the value does not fit."""
+    number: Any = value
+    if field.enum is not None and isinstance(value, (str, int)):
+        number = field.enum.number(value)
+        if number is None:
+            names = ", ".join(list(field.enum.values)[:12])
+            raise InvalidValueError(f"{value!r} is no {field.enum.name}.", path=path, mend=f"It has: {names}, ...")
+    if base == s.BOOL:
+        if number not in (0, 1):
+            raise InvalidTypeError(f"true or false is wanted, not {value!r:.60}.", path=path)
+        return b"\1" if number else b"\0"
+    try:
+        if base not in (s.FLOAT, s.DOUBLE):
+            number = number.__index__()
+        return s.SCALARS[base].pack(number)
+    except (PackError, OverflowError):
+        raise InvalidValueError(f"{value!r:.60} does not fit a field of type {v.CODES[base]!r}.", path=path) from None
+    except (AttributeError, TypeError):
+        raise InvalidTypeError(f"a number is wanted, not {value!r:.60}.", path=path) from None
+
+
+def pack_scalars(field: Field, value: Any, path: str) -> bytes | memoryview:
+    """Bytes of a vector of scalars: from a buffer of the right element size, an array, or a sequence of values."""
+    base, (size, _) = field.type.element, field.element()
+    if hasattr(value, "dtype"):
+        dtype = v.NUMPY_CODES[v.CODES[base]]
+        if not (value.dtype == dtype or size == 1):
+            raise InvalidTypeError(f"elements of type {dtype} are wanted, not {value.dtype}.", path=path)
+        return memoryview(value.tobytes())
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        data = memoryview(value).cast("B")
+        if len(data) % size:
+            raise InvalidValueError(f"{len(data)} bytes are no whole number of elements of {size} bytes.", path=path)
+        return data
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        raise InvalidTypeError(f"a list of numbers is wanted, not {value!r:.60}.", path=path)
+    if field.enum is None and base != s.BOOL:
+        try:
+            return Layout(f"<{len(value)}{v.CODES[base]}").pack(*value)
+        except (PackError, OverflowError, TypeError):
+            pass  # said precisely, with the index, below
+    return b"".join(pack_scalar(field, base, entry, f"{path}[{i}]") for i, entry in enumerate(value))
+
+
+def pack_struct(owner: Object, value: Any, path: str) -> bytes:
+    """A struct's bytes, from a view (copied) or a dict that has all its fields."""
+    if isinstance(value, v.Struct):
+        return bytes(value._wire.source.view(value._position, owner.bytesize))
+    if not isinstance(value, Mapping) or set(value) != set(owner.by_name):
+        raise InvalidValueError(f"{owner.name} needs exactly these fields: {', '.join(owner.by_name)}.", path=path)
+    data = bytearray(owner.bytesize)
+    for field in owner.fields:
+        name = _join(path, field.name)
+        data[field.offset : field.offset + field.inline()[0]] = _struct_field(field, value[field.name], name)
+    return bytes(data)
+
+
+def _struct_field(field: Field, value: Any, path: str) -> bytes:
+    base = field.type.base
+    if base == s.OBJ and field.object is not None:
+        return pack_struct(field.object, value, path)
+    if base != s.ARRAY:
+        return pack_scalar(field, base, value, path)
+    if not isinstance(value, Sequence) or len(value) != field.type.fixed_length:
+        raise InvalidValueError(f"exactly {field.type.fixed_length} entries are wanted.", path=path)
+    if field.type.element in s.SCALARS:
+        return bytes(pack_scalars(field, value, path))
+    assert field.object is not None
+    return b"".join(pack_struct(field.object, entry, f"{path}[{i}]") for i, entry in enumerate(value))
+
+
+def encode(text: str, path: str) -> bytes:
+    """UTF-8, with the bytes that a reader could not decode put back."""
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise InvalidValueError(f"cannot be stored as UTF-8: {error.reason}.", path=path) from None
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def build(owner: Object, value: Mapping[str, Any], identifier: bytes = b"") -> bytes:
+    """A whole FlatBuffer in memory, from plain values."""
+    from unlite.flatbuffers.sink import MemorySink
+
+    sink = MemorySink()
+    Plan(owner, value, identifier=identifier).write(sink)
+    return sink.value()
+
+
+def tables(root: v.Table) -> Iterator[v.Table]:
+    """Every table below ``root``, itself first, each once, whatever number of paths leads to it."""
+    seen: set[tuple[int, int, int]] = set()
+    stack: list[Any] = [root]
+    while stack:
+        at = stack.pop()
+        if isinstance(at, (v.TableVector, v.UnionVector)):
+            stack.extend(entry for entry in reversed(at) if isinstance(entry, v.Table))
+            continue
+        key = (id(at._wire), at._position, at._object.index)
+        if key in seen and at._changes is None:
+            continue
+        seen.add(key)
+        yield at
+        for field in reversed(list(v.present(at))):
+            if field.type.base in (s.OBJ, s.UNION, s.VECTOR) and field.type.element not in s.SCALARS:
+                value = v.get(at, field)
+                if isinstance(value, (v.Table, v.TableVector, v.UnionVector)):
+                    stack.append(value)
