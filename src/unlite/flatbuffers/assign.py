@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from unlite.errors import InvalidTypeError, InvalidValueError
@@ -11,6 +12,19 @@ from unlite.flatbuffers.schema import Field
 from unlite.flatbuffers.source import MemorySource
 from unlite.flatbuffers.wire import Wire
 from unlite.flatbuffers.write import build, pack_scalar, pack_scalars
+
+
+class EntryVector(v.Vector):
+    """A vector of tables put together from views, which keep what is assigned to them."""
+
+    __slots__ = ("_entries",)
+
+    def __init__(self, entries: Sequence[v.Table], field: Field, parent: v.Table) -> None:
+        super().__init__(parent._wire, -1, len(entries), field, parent, field.name)
+        self._entries = entries
+
+    def _element(self, index: int) -> v.Table:
+        return self._entries[index]
 
 
 def assign(table: v.Table, name: str, value: object) -> None:
@@ -44,6 +58,8 @@ def _stored(table: v.Table, field: Field, value: Any, path: str) -> Any:
         data = pack_scalars(field, value, path)
         wire = Wire(MemorySource(data, path))
         return v.ScalarVector(wire, 0, len(data) // field.element()[0], field, table, field.name)
+    if _is_table_vector(field) and isinstance(value, Sequence) and not isinstance(value, v.View):
+        return EntryVector([_entry(field, entry, f"{path}[{i}]") for i, entry in enumerate(value)], field, table)
     if base == s.UNION:
         return _union(table, field, value, path)
     if isinstance(value, v.Table):
@@ -51,6 +67,18 @@ def _stored(table: v.Table, field: Field, value: Any, path: str) -> Any:
             raise InvalidTypeError(f"{value._object.name} is not the type of this field.", path=path)
         return v.view_type(field.object)(value._wire, value._position, table, field.name)
     return _adopt(table, field, {field.name: value})
+
+
+def _is_table_vector(field: Field) -> bool:
+    return field.type.base == s.VECTOR and field.object is not None and not field.object.is_struct
+
+
+def _entry(field: Field, value: object, path: str) -> v.Table:
+    if isinstance(value, v.Table) and value._object is field.object:
+        return value
+    if not isinstance(value, Mapping) or field.object is None:
+        raise InvalidTypeError(f"a dict of fields is wanted, not {value!r:.60}.", path=path)
+    return v.root_view(Wire(MemorySource(build(field.object, value), path)), field.object)
 
 
 def _union(table: v.Table, field: Field, value: Any, path: str) -> Any:

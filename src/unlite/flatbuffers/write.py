@@ -228,7 +228,7 @@ class Plan:
                 if field.required:
                     raise InvalidValueError(f"{owner.name} needs its field {field.name!r}.", path=path)
             elif not (field.type.base in s.SCALARS and is_default(field, given)):
-                kind = value.get(owner.fields[field.id - 1].name) if field.type.base == s.UNION else None
+                kind = value.get(owner.fields[field.id - 1].name) if _is_union(field) else None
                 cells.append((field, self._cell(field, given, kind, _join(path, field.name), depth)))
         return self._finish(cells)
 
@@ -244,7 +244,7 @@ class Plan:
             if field.id in override or field.id in changes:
                 given = override[field.id] if field.id in override else changes[field.id]
                 if given is not None:
-                    kind = v.get(table, owner.fields[field.id - 1]) if field.type.base == s.UNION else None
+                    kind = v.get(table, owner.fields[field.id - 1]) if _is_union(field) else None
                     cells.append((field, self._cell(field, given, kind, _join(path, field.name), depth)))
                 continue
             slot = table._slots[field.id] if field.id < len(table._slots) else 0
@@ -269,7 +269,7 @@ class Plan:
                 node = self._raw_vector(field, wire.source, stored._start, len(stored) * field.element()[0], len(stored))
             else:
                 name = _join(path, field.name)
-                kind = v.get(table, field.owner.fields[field.id - 1]) if base == s.UNION else None
+                kind = v.get(table, field.owner.fields[field.id - 1]) if _is_union(field) else None
                 return self._cell(field, v.get(table, field), kind, name, depth)
             self._memo[key] = node
             self._kept.append(wire)
@@ -333,7 +333,7 @@ class Plan:
             data = b"".join(pack_struct(field.object, entry, f"{path}[{i}]") for i, entry in enumerate(value))
             return self._raw_vector(field, MemorySource(data), 0, len(data), len(value))
         key = ()
-        if isinstance(value, v.Vector) and value._changes is None:
+        if isinstance(value, v.Vector) and value._changes is None and value._start >= 0:
             key = (id(value._wire), value._start, field.owner.index, field.id)
             if key in self._memo:
                 return self._memo[key]
@@ -415,6 +415,11 @@ class Plan:
         node = _TableNode(at, align, vtable, placed)
         self._nodes.append(node)
         return node
+
+
+def _is_union(field: Field) -> bool:
+    """Whether the field is a union or a vector of unions: the field before it holds the types."""
+    return s.UNION in (field.type.base, field.type.element)
 
 
 def is_default(field: Field, value: object) -> bool:

@@ -1,0 +1,59 @@
+"""Open, inspect, change and save TensorFlow Lite (LiteRT) models, without TensorFlow."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from unlite._version import __version__
+
+if TYPE_CHECKING:
+    from unlite import flatbuffers as flatbuffers
+    from unlite.errors import UnliteError as UnliteError
+    from unlite.model.c_array import from_c_array as from_c_array
+    from unlite.model.c_array import to_c_array as to_c_array
+    from unlite.model.json import from_json as from_json
+    from unlite.model.json import to_json as to_json
+    from unlite.model.model import Model as Model
+    from unlite.model.model import open_model as open  # noqa: A004 - unlite.open is the name people expect
+    from unlite.model.quantization import Quantization as Quantization
+
+_HOMES = {
+    "Model": "unlite.model.model:Model",
+    "Quantization": "unlite.model.quantization:Quantization",
+    "UnliteError": "unlite.errors:UnliteError",
+    "from_c_array": "unlite.model.c_array:from_c_array",
+    "from_json": "unlite.model.json:from_json",
+    "open": "unlite.model.model:open_model",
+    "to_c_array": "unlite.model.c_array:to_c_array",
+    "to_json": "unlite.model.json:to_json",
+}
+
+__all__ = [
+    "Model",
+    "Quantization",
+    "UnliteError",
+    "__version__",
+    "flatbuffers",
+    "from_c_array",
+    "from_json",
+    "open",
+    "to_c_array",
+    "to_json",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Loads a public name on first use (PEP 562), so that importing the package costs nothing."""
+    from importlib import import_module
+
+    if name == "flatbuffers":
+        return import_module("unlite.flatbuffers")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'unlite' has no attribute {name!r}")
+    module, _, attribute = _HOMES[name].partition(":")
+    found = globals()[name] = getattr(import_module(module), attribute)
+    return found
+
+
+def __dir__() -> list[str]:
+    return __all__

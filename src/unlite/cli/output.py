@@ -1,0 +1,79 @@
+"""How results reach people and pipes: tables for a terminal, tab-separated lines for a pipe, JSON for programs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+_CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | {0x202A + i: f"\\u{0x202A + i:x}" for i in range(5)}
+_CONTROL |= {0x2066 + i: f"\\u{0x2066 + i:x}" for i in range(4)}
+
+
+def new_parser(command: str, description: str, examples: str) -> argparse.ArgumentParser:
+    """A parser for one command, with examples behind its help."""
+    return argparse.ArgumentParser(
+        prog=f"unlite {command}",
+        description=description,
+        epilog=f"examples:\n{examples}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def printable(text: object) -> str:
+    """Text out of a file without what a terminal would obey: control characters, and marks that reverse the writing."""
+    return str(text).translate(_CONTROL)
+
+
+def is_terminal() -> bool:
+    """Whether a person looks at the result."""
+    return sys.stdout.isatty()
+
+
+def print_json(value: Any) -> None:
+    """Prints a value as JSON, indented."""
+    print(json.dumps(value, indent=2, ensure_ascii=True, allow_nan=False))
+
+
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Prints rows: as a table on a terminal, tab-separated in a pipe."""
+    if not is_terminal():
+        sys.stdout.write("\t".join(columns) + "\n")
+        for row in rows:
+            sys.stdout.write("\t".join(printable(cell) for cell in row) + "\n")
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(printable(title)), title_justify="left", header_style="bold")
+    for column in columns:
+        numeric = column in ("#", "bytes", "count", "share")
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(printable(cell)) for cell in row))
+    Console().print(table)
+
+
+def print_facts(facts: Iterable[tuple[str, object]]) -> None:
+    """Prints names and values: aligned on a terminal, tab-separated in a pipe."""
+    pairs = [(name, printable(value)) for name, value in facts]
+    if not is_terminal():
+        for name, value in pairs:
+            sys.stdout.write(f"{name}\t{value}\n")
+        return
+    width = max((len(name) for name, _ in pairs), default=0)
+    for name, value in pairs:
+        print(f"{name:<{width}}  {value}")
+
+
+def size(number: int) -> str:
+    """A number of bytes for people: ``1.58 GB``."""
+    value = float(number)
+    for unit in ("B", "kB", "MB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.3g} {unit}"
+        value /= 1000
+    return f"{value:.3g} GB"

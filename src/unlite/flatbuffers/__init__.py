@@ -1,0 +1,76 @@
+"""FlatBuffers of any schema: lazy views, verifier, writer, JSON. Knows nothing of TFLite.
+
+``open`` is the way in for people who have other FlatBuffers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from unlite.flatbuffers.schema import Schema
+    from unlite.flatbuffers.view import Table
+
+
+def open(file: object, schema: object, *, root: str | None = None, size_prefixed: bool | None = None) -> Table:  # noqa: A001 - unlite.flatbuffers.open is the name people expect
+    """The root table of any FlatBuffer, read lazily through its schema.
+
+    Args:
+        file: A path, bytes, a binary file object, or a URL.
+        schema: A compiled schema (a path to a ``.bfbs``, its bytes, or a ``Schema``), or a path to a ``.fbs``, which
+            is compiled with flatc (extra ``fbs``).
+        root: Name of the root table, where it is not the schema's own.
+        size_prefixed: Whether the buffer's length stands in front of it; told from the bytes when left out.
+
+    Raises:
+        UnsupportedFormatError: the schema is none, or the file does not bear the schema's identifier.
+        CorruptFileError: the root cannot be read.
+    """
+    from unlite.errors import UnsupportedFormatError
+    from unlite.flatbuffers.source import open_source
+    from unlite.flatbuffers.view import root_view
+    from unlite.flatbuffers.wire import U32, Wire
+
+    found = open_schema(schema)
+    source = open_source(file)
+    owner = found.root if root is None else found.named(root)
+    expected = found.file_identifier.encode() if root is None else b""
+    if size_prefixed is None:
+        size_prefixed = False
+        if source.size >= 12 and source.unpack(U32, 0)[0] == source.size - 4:
+            size_prefixed = not expected or bytes(source.view(4, 4)) != expected
+    wire = Wire(source, 4 if size_prefixed else 0)
+    if expected and wire.identifier() != expected:
+        raise UnsupportedFormatError(
+            f"bears the identifier {wire.identifier()!r}, files of this schema bear {expected!r}.",
+            file=source.name,
+            offset=wire.origin + 4,
+            mend="Check that the schema is the right one, or name the root table to read it all the same.",
+        )
+    return root_view(wire, owner)
+
+
+def open_schema(schema: object) -> Schema:
+    """A schema from a path (``.bfbs``, or ``.fbs`` with the ``fbs`` extra), from bytes, or as it is."""
+    import os
+
+    from unlite.errors import UnliteError
+    from unlite.flatbuffers.schema import Schema
+
+    if isinstance(schema, Schema):
+        return schema
+    if not isinstance(schema, (str, os.PathLike)):
+        return Schema(schema)  # type: ignore[arg-type]  # anything with a buffer; Schema refuses the rest
+    path = os.fspath(schema)
+    if path.endswith(".fbs"):
+        from unlite.flatbuffers.compile import compile_schema
+
+        return Schema(compile_schema(path), path)
+    try:
+        with _open(path, "rb") as file:
+            return Schema(file.read(), path)
+    except OSError as error:
+        raise UnliteError(f"cannot be opened: {error.strerror}.", file=path) from error
+
+
+from builtins import open as _open  # noqa: E402 - behind the function that takes the name in this module

@@ -1,0 +1,1 @@
+"""Models: opened, looked into, changed and saved."""

@@ -1,0 +1,157 @@
+"""Which bytes of a file a set of assignments changes, where all of them keep their size."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from unlite.flatbuffers import schema as s
+from unlite.flatbuffers import view as v
+from unlite.flatbuffers.assign import EntryVector
+from unlite.flatbuffers.extent import Extent
+from unlite.flatbuffers.write import encode, is_default, pack_scalar
+
+if TYPE_CHECKING:
+    from unlite.flatbuffers.schema import Field
+    from unlite.flatbuffers.source import Source
+    from unlite.model.model import Model
+
+
+class Patch(NamedTuple):
+    """New bytes for a place in the file.
+
+    Attributes:
+        offset: Position in the file.
+        source, start, length: Where the new bytes are.
+    """
+
+    offset: int
+    source: Source
+    start: int
+    length: int
+
+
+class _Rewrite(Exception):
+    """Raised inside this module where sizes change, or bytes are shared."""
+
+
+def find_patches(model: Model) -> list[Patch] | None:
+    """The patches that bring a file up to date; None where only a rewrite can."""
+    try:
+        return _Finder(model).find()
+    except _Rewrite:
+        return None
+
+
+class _Finder:
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._wire = model.root._wire
+        self._patches: list[Patch] = []
+        self._sole: set[int] = set()  # objects that nothing else may point to, if they are to change
+
+    def find(self) -> list[Patch]:
+        self._table(self._model.root)
+        if self._sole:
+            references = Extent(self._model.root).references
+            if any(references[position] > 1 for position in self._sole):
+                raise _Rewrite
+        return self._patches
+
+    def _table(self, table: v.Table) -> None:
+        if table._wire is not self._wire:
+            raise _Rewrite
+        before = len(self._patches)
+        for number, value in (table._changes or {}).items():
+            field = table._object.fields[number]
+            slot = table._slots[number] if number < len(table._slots) else 0
+            if table._object.name == "tflite.Buffer" and field.name == "data":
+                self._buffer(table, slot, value)
+            else:
+                self._field(table, field, table._position + slot if slot else 0, value)
+        if len(self._patches) > before and table is not self._model.root:
+            self._sole.add(table._position)
+
+    def _field(self, table: v.Table, field: Field, at: int, value: Any) -> None:
+        base = field.type.base
+        if isinstance(value, v.Table):
+            self._inner(value)
+        elif isinstance(value, v.Vector) and not isinstance(value, v.ScalarVector):
+            if isinstance(value, EntryVector):
+                raise _Rewrite
+            before = len(self._patches)
+            for entry in (value._changes or {}).values():
+                self._inner(entry)
+            if len(self._patches) > before:
+                self._sole.add(value._start - 4)
+        elif base in s.SCALARS:
+            if value is None or not at:
+                if value is not None and not is_default(field, value):
+                    raise _Rewrite
+                if value is None and at:
+                    raise _Rewrite
+            else:
+                self._bytes(at, pack_scalar(field, base, value, v.path(table)))
+        elif value is None:
+            if at:
+                raise _Rewrite
+        elif not at:
+            raise _Rewrite
+        elif isinstance(value, v.ScalarVector):
+            start, count = self._wire.vector(self._wire.follow(at), field.element()[0])
+            self._span(start, count * field.element()[0], value)
+            self._sole.add(start - 4)
+        elif isinstance(value, str):
+            start, count = self._wire.vector(self._wire.follow(at), 1)
+            data = encode(value, v.path(table))
+            if len(data) != count:
+                raise _Rewrite
+            self._bytes(start, data)
+            self._sole.add(start - 4)
+        else:
+            raise _Rewrite
+
+    def _inner(self, value: Any) -> None:
+        if not isinstance(value, v.Table):
+            raise _Rewrite
+        self._table(value)
+
+    def _buffer(self, table: v.Table, slot: int, value: Any) -> None:
+        """New content of a Buffer: over the old, inside the FlatBuffer or behind it."""
+        if slot:
+            field = table._object.by_name["data"]
+            self._field(table, field, table._position + slot, value)
+            return
+        offset, size = table["offset"], table["size"]
+        if value is None and offset <= 1:
+            return
+        if offset <= 1 or not isinstance(value, v.ScalarVector):
+            raise _Rewrite
+        start = self._model.origin + offset
+        for other in self._model.buffers:
+            theirs = other._table["offset"]
+            if other._table is not table and theirs > 1 and theirs < offset + size and offset < theirs + other._table["size"]:
+                raise _Rewrite  # equal data is stored once; now it is no longer equal
+        self._span(start, size, value)
+
+    def _span(self, start: int, length: int, value: v.ScalarVector) -> None:
+        own_start, own_length = value.span()
+        if own_length != length:
+            raise _Rewrite
+        source = value._wire.source
+        if source is self._wire.source:
+            if own_start != start:
+                raise _Rewrite
+            return
+        position = start
+        same = all(
+            bytes(old) == bytes(new)
+            for old, new in zip(self._wire.source.chunks(position, length), source.chunks(own_start, length), strict=True)
+        )
+        if not same:
+            self._patches.append(Patch(start, source, own_start, length))
+
+    def _bytes(self, at: int, data: bytes) -> None:
+        from unlite.flatbuffers.source import MemorySource
+
+        if bytes(self._wire.source.view(at, len(data))) != data:
+            self._patches.append(Patch(at, MemorySource(data), 0, len(data)))

@@ -1,0 +1,187 @@
+"""Subgraphs: tensors and operators, by index or name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Generic, TypeVar, overload
+
+from unlite.errors import AmbiguousNameError, CorruptFileError, InvalidTypeError, NoSuchIndexError, NotFoundError
+from unlite.model.operator import Operator
+from unlite.model.tensor import Tensor
+
+if TYPE_CHECKING:
+    from unlite.flatbuffers.view import Table, Vector
+    from unlite.model.model import Model
+
+T = TypeVar("T")
+
+
+class NamedSequence(Sequence[T], Generic[T]):
+    """Objects made from a vector of tables when asked for, the same one each time; by index, or by name.
+
+    A name that several bear raises AmbiguousNameError with their indices.
+    """
+
+    __slots__ = ("_items", "_make", "_name", "_names", "_path", "_tables")
+
+    def __init__(
+        self, tables: Vector | None, make: Callable[[int, Table], T], name: Callable[[T], str] | None, path: str
+    ) -> None:
+        self._tables: Sequence[Table] = () if tables is None else tables
+        self._make = make
+        self._name = name
+        self._path = path
+        self._items: dict[int, T] = {}
+        self._names: dict[str, list[int]] | None = None
+
+    def __len__(self) -> int:
+        return len(self._tables)
+
+    @overload
+    def __getitem__(self, key: int | str) -> T: ...
+    @overload
+    def __getitem__(self, key: slice) -> list[T]: ...
+    def __getitem__(self, key: int | str | slice) -> T | list[T]:
+        if isinstance(key, str):
+            return self._named(key)
+        if isinstance(key, slice):
+            return [self[i] for i in range(*key.indices(len(self)))]
+        if not hasattr(key, "__index__"):
+            raise InvalidTypeError(f"an index or a name is wanted, not {key!r:.60}.", path=self._path)
+        number = key.__index__()
+        index = number + len(self) if number < 0 else number
+        found = self._items.get(index)
+        if found is None:
+            if not 0 <= index < len(self):
+                raise NoSuchIndexError(f"there is no entry {number}, only {len(self)}.", path=self._path)
+            found = self._items[index] = self._make(index, self._tables[index])
+        return found
+
+    def __iter__(self) -> Iterator[T]:
+        return (self[i] for i in range(len(self)))
+
+    def _named(self, name: str) -> T:
+        if self._name is None:
+            raise InvalidTypeError(f"entries have no names: {name!r} was asked for.", path=self._path)
+        if self._names is None:
+            names: dict[str, list[int]] = {}
+            for i, item in enumerate(self):
+                names.setdefault(self._name(item), []).append(i)
+            self._names = names
+        indices = self._names.get(name, [])
+        if not indices:
+            from difflib import get_close_matches
+
+            near = get_close_matches(name, self._names, 3)
+            raise NotFoundError(
+                f"nothing is called {name!r}.", path=self._path, mend=f"Close: {', '.join(near)}." if near else None
+            )
+        if len(indices) > 1:
+            raise AmbiguousNameError(name, tuple(indices), path=self._path)
+        return self[indices[0]]
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} entries {self._path}>"
+
+
+def operator_name(operator: Operator) -> str:
+    """What an operator is called when it is asked for by name: its first output."""
+    names = [tensor.name for tensor in operator.outputs if tensor is not None]
+    return names[0] if names else ""
+
+
+class Subgraph:
+    """One graph of a model: its tensors, and the operators in the order in which they run.
+
+    Attributes:
+        model: Whose it is.
+        index: Its place in ``model.subgraphs``.
+        tensors: By index or name.
+        operators: By index, or by the name of the first output.
+    """
+
+    def __init__(self, model: Model, index: int, table: Table) -> None:
+        self.model = model
+        self.index = index
+        self._table = table
+        self.tensors: NamedSequence[Tensor] = NamedSequence(
+            table["tensors"], lambda i, entry: Tensor(self, i, entry), lambda item: item.name, f"{self.path}.tensors"
+        )
+        self.operators: NamedSequence[Operator] = NamedSequence(
+            table["operators"], lambda i, entry: Operator(self, i, entry), operator_name, f"{self.path}.operators"
+        )
+        self._links: tuple[dict[int, Operator], dict[int, list[Operator]]] | None = None
+
+    @property
+    def path(self) -> str:
+        """Its place in the file, such as ``subgraphs[0]``."""
+        return f"subgraphs[{self.index}]"
+
+    @property
+    def name(self) -> str:
+        """Its name; "" where the file has none. Assignable."""
+        return self._table["name"] or ""
+
+    @name.setter
+    def name(self, value: str) -> None:
+        self._table.name = value
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """The tensors that go in, in the file's order."""
+        return self._present(self._tensors_of(self._table["inputs"], f"{self.path}.inputs"), "inputs")
+
+    @property
+    def outputs(self) -> tuple[Tensor, ...]:
+        """The tensors that come out, in the file's order."""
+        return self._present(self._tensors_of(self._table["outputs"], f"{self.path}.outputs"), "outputs")
+
+    def _present(self, tensors: tuple[Tensor | None, ...], name: str) -> tuple[Tensor, ...]:
+        if None in tensors:
+            raise CorruptFileError("an absent tensor (-1) is no end of a graph.", path=f"{self.path}.{name}")
+        return tuple(tensor for tensor in tensors if tensor is not None)
+
+    def _tensors_of(self, indices: Vector | None, path: str) -> tuple[Tensor | None, ...]:
+        if indices is None:
+            return ()
+        found: list[Tensor | None] = []
+        count = len(self.tensors)
+        for i, index in enumerate(indices):
+            if not -1 <= index < count:
+                raise CorruptFileError(
+                    f"there is no tensor {index}, only {count}.", file=self.model.source.name, path=f"{path}[{i}]"
+                )
+            found.append(None if index < 0 else self.tensors[index])
+        return tuple(found)
+
+    def _linked(self) -> tuple[dict[int, Operator], dict[int, list[Operator]]]:
+        if self._links is None:
+            producers: dict[int, Operator] = {}
+            consumers: dict[int, list[Operator]] = {}
+            for operator in self.operators:
+                for tensor in operator.outputs:
+                    if tensor is not None:
+                        producers.setdefault(tensor.index, operator)
+                for tensor in dict.fromkeys(operator.inputs):
+                    if tensor is not None:
+                        consumers.setdefault(tensor.index, []).append(operator)
+            self._links = producers, consumers
+        return self._links
+
+    def _producers(self) -> dict[int, Operator]:
+        return self._linked()[0]
+
+    def _consumers(self) -> dict[int, list[Operator]]:
+        return self._linked()[1]
+
+    def _names_changed(self) -> None:
+        self.tensors._names = None
+        self.operators._names = None
+
+    def __repr__(self) -> str:
+        return f"<Subgraph {self.index} {self.name!r}: {len(self.operators)} operators, {len(self.tensors)} tensors>"
+
+    def _repr_html_(self) -> str:
+        from unlite.model.html import subgraph_html
+
+        return subgraph_html(self)
