@@ -116,7 +116,7 @@ class LostFieldsError(SaveError):
             f"a rewrite would lose {len(fields)} field(s) that no known schema has: {shown}.",
             file=file,
             path=fields[0].split(", ", 1)[0] if fields else None,
-            mend="Changes that keep sizes are saved without a rewrite; drop_unknown=True (--drop-unknown) drops the fields.",
+            mend="Changes that keep sizes need no rewrite; drop_unknown=True (--drop-unknown) drops the fields.",
         )
         self.fields = fields
 
@@ -138,7 +138,9 @@ class AmbiguousNameError(NotFoundError):
         path: The sequence that was asked.
     """
 
-    def __init__(self, name: str, indices: tuple[int, ...], *, file: str | None = None, path: str | None = None) -> None:
+    def __init__(
+        self, name: str, indices: tuple[int, ...], *, file: str | None = None, path: str | None = None
+    ) -> None:
         super().__init__(
             f"{name!r} is the name of {len(indices)} entries: {', '.join(map(str, indices))}.",
             file=file,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from io import TextIOWrapper
 from typing import TYPE_CHECKING
 
 from unlite.errors import UnliteError
@@ -45,9 +46,10 @@ def usage() -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the program. Returns 0 for fine, 1 for differs or invalid, 2 for trouble."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if hasattr(sys.stdout, "reconfigure"):
-        # Names in a file may hold what the terminal's encoding does not.
-        sys.stdout.reconfigure(errors="backslashreplace")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            # Names in a file may hold what the terminal's encoding does not.
+            stream.reconfigure(errors="backslashreplace")
     if not given or given[0] in ("-h", "--help", "help"):
         print(usage())
         return FINE
@@ -81,7 +83,7 @@ def _run(command: str, arguments: list[str]) -> int:
 
     module = import_module(f"unlite.cli.{command.replace('-', '_')}")
     parser = module.parser()
-    if not arguments and command not in ("doctor",):
+    if not arguments and command != "doctor":
         parser.print_help()
         return TROUBLE
     return int(module.run(parser.parse_args(arguments)))

@@ -5,11 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-_CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | {0x202A + i: f"\\u{0x202A + i:x}" for i in range(5)}
-_CONTROL |= {0x2066 + i: f"\\u{0x2066 + i:x}" for i in range(4)}
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_DIRECTIONS = (*range(0x202A, 0x202F), *range(0x2066, 0x206A))
+_CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))} | {
+    code: f"\\u{code:04x}" for code in _DIRECTIONS
+}
 
 
 def new_parser(command: str, description: str, examples: str) -> argparse.ArgumentParser:

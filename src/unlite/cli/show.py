@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from json import dumps
 from math import isfinite, prod
@@ -11,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 from unlite.cli.output import new_parser, print_facts, print_table, printable, size
 from unlite.errors import CorruptFileError, UnliteError, UnsupportedFormatError
 from unlite.flatbuffers import view as v
+from unlite.flatbuffers.schema import U_TYPE
 from unlite.model.dtypes import stored_bytes
 from unlite.model.model import Model, open_model
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator
 
     from unlite.flatbuffers.findings import Finding
@@ -26,14 +27,23 @@ EXAMPLES = """\
   unlite show face.tflite --operators --json  for programs
   unlite show https://example.org/face.tflite reads only the parts it needs"""
 
+TENSOR_COLUMNS = ("#", "name", "dtype", "shape", "quantization", "buffer", "bytes")
+OPERATOR_COLUMNS = ("#", "name", "inputs", "outputs", "options")
+
 
 def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
-    made = new_parser("show", "Shows what is in a model. Without options an overview; weights are never loaded.", EXAMPLES)
+    made = new_parser(
+        "show", "Shows what is in a model. Without options an overview; weights are never loaded.", EXAMPLES
+    )
     made.add_argument("model", metavar="MODEL", help="path or URL of a .tflite")
-    made.add_argument("--tensors", action="store_true", help="the tensors: index, name, dtype, shape, quantization, buffer")
+    made.add_argument(
+        "--tensors", action="store_true", help="the tensors: index, name, dtype, shape, quantization, buffer"
+    )
     made.add_argument("--operators", action="store_true", help="the operators: index, name, inputs, outputs, options")
-    made.add_argument("--json", action="store_true", help="everything for programs (with --tensors or --operators: only those)")
+    made.add_argument(
+        "--json", action="store_true", help="everything for programs (with --tensors or --operators: only those)"
+    )
     made.add_argument("--weights", metavar="FOLDER", help="folder of the model's weight files, where it has any")
     return made
 
@@ -186,7 +196,7 @@ def plain(value: Any, depth: int = 0) -> Any:
     if isinstance(value, v.Table):
         facts: dict[str, Any] = {"type": value._object.name.rpartition(".")[2]}
         for field in value._object.fields if depth < 8 else ():
-            if field.type.base != v.s.U_TYPE:  # a union's type stands in its value
+            if field.type.base != U_TYPE:  # a union's type stands in its value
                 facts["type_" if field.name == "type" else field.name] = plain(v.get(value, field), depth + 1)
         return facts
     if isinstance(value, v.ScalarVector):
@@ -266,14 +276,14 @@ def _show_text(model: Model, arguments: argparse.Namespace, damage: list[UnliteE
     for graph in iterate(damage, lambda: model.subgraphs):
         title = f"{graph.path} {read(damage, lambda graph=graph: graph.name, '')!r}"
         if arguments.tensors:
-            columns = ("#", "name", "dtype", "shape", "quantization", "buffer", "bytes")
-            print_table(f"{title}: tensors", columns, (_tensor_row(facts) for facts in tensor_facts(graph, damage)))
+            print_table(f"{title}: tensors", TENSOR_COLUMNS, map(_tensor_row, tensor_facts(graph, damage)))
         if arguments.operators:
-            columns = ("#", "name", "inputs", "outputs", "options")
-            print_table(f"{title}: operators", columns, (_operator_row(facts) for facts in operator_facts(graph, damage)))
+            print_table(f"{title}: operators", OPERATOR_COLUMNS, map(_operator_row, operator_facts(graph, damage)))
     if damage:
         print(f"{len(damage)} part(s) of {printable(model.file.name)} cannot be read:", file=sys.stderr)
-        for finding in [f for f in findings_of(model) if f["severity"] == "error"][:10] or [{"path": d.path, "message": d.message} for d in damage]:
+        for finding in [f for f in findings_of(model) if f["severity"] == "error"][:10] or [
+            {"path": d.path, "message": d.message} for d in damage
+        ]:
             print(f"  {printable(finding['path'])}: {printable(finding['message'])}", file=sys.stderr)
         print("'unlite verify' lists everything.", file=sys.stderr)
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from unlite.errors import InvalidTypeError, InvalidValueError
 from unlite.flatbuffers import schema as s
 from unlite.flatbuffers import view as v
-from unlite.flatbuffers.schema import Field
 from unlite.flatbuffers.source import MemorySource
 from unlite.flatbuffers.wire import Wire
 from unlite.flatbuffers.write import build, pack_scalar, pack_scalars
+
+if TYPE_CHECKING:
+    from unlite.flatbuffers.schema import Field
 
 
 class EntryVector(v.Vector):
@@ -86,8 +88,7 @@ def _union(table: v.Table, field: Field, value: Any, path: str) -> Any:
     if not isinstance(value, v.Table):
         kind = v.get(table, kind_field)
         return _adopt(table, field, {kind_field.name: kind, field.name: value})
-    enum = field.enum
-    assert enum is not None
+    enum = field.the_enum
     for number in enum.names:
         member = enum.member(number)
         if member is not None and member.base == s.OBJ and enum._schema.object(member.index) is value._object:

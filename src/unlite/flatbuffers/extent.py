@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from unlite.flatbuffers import schema as s
@@ -11,6 +10,8 @@ from unlite.flatbuffers import view as v
 from unlite.flatbuffers.wire import TABLE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from unlite.flatbuffers.schema import Field, Object
     from unlite.flatbuffers.wire import Wire
 
@@ -39,8 +40,7 @@ class Extent:
                 stack.extend(self._table(owner, position))
 
     def _reach(self, end: int) -> None:
-        if end > self.end:
-            self.end = end
+        self.end = max(self.end, end)
 
     def _table(self, owner: Object, position: int) -> Iterator[tuple[Object, int]]:
         wire = self._wire

@@ -23,7 +23,9 @@ STRING, VECTOR, OBJ, UNION, ARRAY, VECTOR64 = range(13, 19)
 
 SCALARS: dict[int, Struct] = {
     base: Struct("<" + code)
-    for base, code in zip(range(U_TYPE, DOUBLE + 1), ("B", "?", "b", "B", "h", "H", "i", "I", "q", "Q", "f", "d"), strict=True)
+    for base, code in zip(
+        range(U_TYPE, DOUBLE + 1), ("B", "?", "b", "B", "h", "H", "i", "I", "q", "Q", "f", "d"), strict=True
+    )
 }
 
 
@@ -198,6 +200,20 @@ class Field:
         type_ = self.type
         base = type_.element if type_.base in (VECTOR, VECTOR64, ARRAY) else type_.base
         return self._schema.object(type_.index) if type_.index >= 0 and base == OBJ else None
+
+    @property
+    def the_object(self) -> Object:
+        """``object`` of a field that holds tables or structs. Raises CorruptFileError where the schema lacks it."""
+        if self.object is None:
+            raise CorruptFileError(f"{self.owner.name}.{self.name} has no type.", file=self._schema.name)
+        return self.object
+
+    @property
+    def the_enum(self) -> Enum:
+        """``enum`` of a field that holds enum values or unions. Raises CorruptFileError where the schema lacks it."""
+        if self.enum is None:
+            raise CorruptFileError(f"{self.owner.name}.{self.name} has no enum.", file=self._schema.name)
+        return self.enum
 
     @cached_property
     def nested_object(self) -> Object | None:

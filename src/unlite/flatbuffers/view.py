@@ -24,9 +24,12 @@ if TYPE_CHECKING:
     from unlite.flatbuffers.schema import Enum, Field, Object
     from unlite.flatbuffers.wire import Wire
 
-CODES = dict(zip(range(s.U_TYPE, s.DOUBLE + 1), ("B", "?", "b", "B", "h", "H", "i", "I", "q", "Q", "f", "d"), strict=True))
-NUMPY_CODES = {"B": "u1", "?": "?", "b": "i1", "h": "<i2", "H": "<u2", "i": "<i4", "I": "<u4", "q": "<i8", "Q": "<u8"}
-NUMPY_CODES |= {"f": "<f4", "d": "<f8"}
+CODES = dict(
+    zip(range(s.U_TYPE, s.DOUBLE + 1), ("B", "?", "b", "B", "h", "H", "i", "I", "q", "Q", "f", "d"), strict=True)
+)
+NUMPY_CODES = dict(zip(
+        "B?bhHiIqQfd", ("u1", "?", "i1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", "<f4", "<f8"), strict=True
+    ))
 _SET = object.__setattr__
 
 
@@ -63,16 +66,17 @@ def locate(error: CorruptFileError, view: View, name: str) -> CorruptFileError:
 
 def changes(view: View) -> dict[int, Any]:
     """The view's own record of what was assigned below it, known to all its parents."""
-    if view._changes is None:
-        held: dict[int, Any] | None = None
-        if view._parent is not None:
-            beside = changes(view._parent)
-            key = view._key
-            slot = key if isinstance(key, int) else _object(view._parent).by_name[key].id
-            held = getattr(beside.setdefault(slot, view), "_changes", None)
-        _SET(view, "_changes", {} if held is None else held)
-    assert view._changes is not None
-    return view._changes
+    if view._changes is not None:
+        return view._changes
+    held: dict[int, Any] | None = None
+    if view._parent is not None:
+        beside = changes(view._parent)
+        key = view._key
+        slot = key if isinstance(key, int) else _object(view._parent).by_name[key].id
+        held = getattr(beside.setdefault(slot, view), "_changes", None)
+    made: dict[int, Any] = {} if held is None else held
+    _SET(view, "_changes", made)
+    return made
 
 
 def _object(view: View) -> Object:
@@ -116,7 +120,8 @@ class Table(View):
         return f"<{self._object.name} {path(self)}>".replace(" >", ">")
 
     def __str__(self) -> str:
-        return f"{self._object.name.rpartition('.')[2]}({', '.join(f'{f.name}={_brief(get(self, f))}' for f in present(self))})"
+        fields = ", ".join(f"{field.name}={_brief(get(self, field))}" for field in present(self))
+        return f"{self._object.name.rpartition('.')[2]}({fields})"
 
 
 class Struct(View):
@@ -197,7 +202,11 @@ class Vector(View, Sequence[Any]):
         raise NotImplementedError
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sequence) and len(self) == len(other) and all(a == b for a, b in zip(self, other, strict=True))
+        return (
+            isinstance(other, Sequence)
+            and len(self) == len(other)
+            and all(a == b for a, b in zip(self, other, strict=True))
+        )
 
     __hash__ = None  # type: ignore[assignment]  # compares by content
 
@@ -275,8 +284,7 @@ class StructVector(Vector):
     __slots__ = ()
 
     def _element(self, index: int) -> Any:
-        owner = self._field.object
-        assert owner is not None
+        owner = self._field.the_object
         return view_type(owner)(self._wire, self._start + index * owner.bytesize, self, index)
 
 
@@ -295,13 +303,14 @@ class UnionVector(Vector):
     __slots__ = ()
 
     def _element(self, index: int) -> Any:
-        assert isinstance(self._parent, Table)
-        types = get(self._parent, self._parent._object.fields[self._field.id - 1])
+        types = get(self._parent, self._field.owner.fields[self._field.id - 1])  # type: ignore[arg-type]  # a table's
         if types is None or index >= len(types):
             raise self._wire.corrupt("a vector of unions has fewer types than values.", self._start)
         if types[index] == "NONE":
             return None
-        return _union(self._wire, self._wire.follow(self._start + 4 * index), self._field.enum, types[index], self, index)
+        return _union(
+            self._wire, self._wire.follow(self._start + 4 * index), self._field.enum, types[index], self, index
+        )
 
 
 def _union(wire: Wire, position: int, enum: Enum | None, label: str | int, parent: View, key: str | int) -> Any:
@@ -427,7 +436,7 @@ def view_type(owner: Object | None) -> type[Any]:
         getter = _struct_getter if owner.is_struct else _getter
         for field in owner.fields:
             if not field.name.startswith("_"):  # those are read with table["_name"]
-                body[field.name] = property(getter(field))  # type: ignore[operator]
+                body[field.name] = property(getter(field))
         owner.view = type(owner.name.rpartition(".")[2], (base,), body)
     return owner.view
 
@@ -435,7 +444,9 @@ def view_type(owner: Object | None) -> type[Any]:
 def get(table: Table, field: Field) -> Any:
     """The value of a field."""
     kept = type(table).__dict__.get(field.name)
-    return kept.fget(table) if isinstance(kept, property) else _getter(field)(table)
+    if isinstance(kept, property) and kept.fget is not None:
+        return kept.fget(table)
+    return _getter(field)(table)
 
 
 def is_present(table: Table, field: Field) -> bool:
@@ -473,5 +484,7 @@ def _unknown_field(owner: Object, name: str) -> UnknownFieldError:
 
 def _brief(value: object) -> str:
     if isinstance(value, Vector):
-        return repr(value.tolist()) if isinstance(value, ScalarVector) and len(value) <= 16 else f"<{len(value)} entries>"
+        return (
+            repr(value.tolist()) if isinstance(value, ScalarVector) and len(value) <= 16 else f"<{len(value)} entries>"
+        )
     return str(value) if isinstance(value, View) else repr(value)

@@ -45,7 +45,9 @@ class Wire:
         """Position of the root table."""
         if self.size - self.origin < 8:
             raise CorruptFileError(
-                f"{self.size - self.origin} bytes are too few for a FlatBuffer.", file=self.source.name, offset=self.origin
+                f"{self.size - self.origin} bytes are too few for a FlatBuffer.",
+                file=self.source.name,
+                offset=self.origin,
             )
         return self.follow(self.origin)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from struct import Struct as Layout
-from struct import error as PackError
+from struct import error as struct_error
 from struct import pack
 from typing import TYPE_CHECKING, Any
 
@@ -266,7 +266,9 @@ class Plan:
                 node = self._blob(pack("<I", count), wire.source, start, count, 4, b"\0")
             elif base in (s.VECTOR, s.VECTOR64) and (field.type.element in s.SCALARS or self._is_struct_vector(field)):
                 stored = v.get(table, field)
-                node = self._raw_vector(field, wire.source, stored._start, len(stored) * field.element()[0], len(stored))
+                node = self._raw_vector(
+                    field, wire.source, stored._start, len(stored) * field.element()[0], len(stored)
+                )
             else:
                 name = _join(path, field.name)
                 kind = v.get(table, field.owner.fields[field.id - 1]) if _is_union(field) else None
@@ -283,8 +285,8 @@ class Plan:
             return (value, layout) if isinstance(value, Late) else pack_scalar(field, base, value, path)
         if base == s.OBJ and field.object is not None:
             if field.object.is_struct:
-                return pack_struct(field.object, value, path)
-            return self._table(field.object, value, path, depth + 1)
+                return pack_struct(field.the_object, value, path)
+            return self._table(field.the_object, value, path, depth + 1)
         if base == s.STRING:
             node = self._string(value, path)
         elif base == s.UNION:
@@ -329,18 +331,17 @@ class Plan:
         if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
             raise InvalidTypeError(f"a list is wanted, not {value!r:.60}.", path=path)
         if self._is_struct_vector(field):
-            assert field.object is not None
-            data = b"".join(pack_struct(field.object, entry, f"{path}[{i}]") for i, entry in enumerate(value))
+            data = b"".join(pack_struct(field.the_object, entry, f"{path}[{i}]") for i, entry in enumerate(value))
             return self._raw_vector(field, MemorySource(data), 0, len(data), len(value))
-        key = ()
+        key: tuple[Any, ...] = ()
         if isinstance(value, v.Vector) and value._changes is None and value._start >= 0:
             key = (id(value._wire), value._start, field.owner.index, field.id)
             if key in self._memo:
                 return self._memo[key]
             self._kept.append(value._wire)
-        targets: list[_Node | None] = []
-        for i in reversed(range(len(value))):
-            targets.append(self._entry(field, value, kinds, i, path, depth))
+        # Backwards, as all children are planned: the order is turned round at the end.
+        backwards = reversed(range(len(value)))
+        targets = [self._entry(field, value, kinds, i, path, depth) for i in backwards]
         node = _Offsets(targets[::-1])
         self._nodes.append(node)
         if key:
@@ -364,8 +365,7 @@ class Plan:
                     self._kept.append(wire)
                 return self._memo[key]
             return self._string(value[i], name)
-        assert field.object is not None
-        return self._table(field.object, value[i], name, depth + 1)
+        return self._table(field.the_object, value[i], name, depth + 1)
 
     def _raw_vector(self, field: Field, source: Source, start: int, length: int, count: int) -> _Node:
         wide = field.type.base == s.VECTOR64
@@ -447,7 +447,7 @@ def pack_scalar(field: Field, base: int, value: object, path: str) -> bytes:
         if base not in (s.FLOAT, s.DOUBLE):
             number = number.__index__()
         return s.SCALARS[base].pack(number)
-    except (PackError, OverflowError):
+    except (struct_error, OverflowError):
         raise InvalidValueError(f"{value!r:.60} does not fit a field of type {v.CODES[base]!r}.", path=path) from None
     except (AttributeError, TypeError):
         raise InvalidTypeError(f"a number is wanted, not {value!r:.60}.", path=path) from None
@@ -471,7 +471,7 @@ def pack_scalars(field: Field, value: Any, path: str) -> bytes | memoryview:
     if field.enum is None and base != s.BOOL:
         try:
             return Layout(f"<{len(value)}{v.CODES[base]}").pack(*value)
-        except (PackError, OverflowError, TypeError):
+        except (struct_error, OverflowError, TypeError):
             pass  # said precisely, with the index, below
     return b"".join(pack_scalar(field, base, entry, f"{path}[{i}]") for i, entry in enumerate(value))
 
@@ -492,15 +492,14 @@ def pack_struct(owner: Object, value: Any, path: str) -> bytes:
 def _struct_field(field: Field, value: Any, path: str) -> bytes:
     base = field.type.base
     if base == s.OBJ and field.object is not None:
-        return pack_struct(field.object, value, path)
+        return pack_struct(field.the_object, value, path)
     if base != s.ARRAY:
         return pack_scalar(field, base, value, path)
     if not isinstance(value, Sequence) or len(value) != field.type.fixed_length:
         raise InvalidValueError(f"exactly {field.type.fixed_length} entries are wanted.", path=path)
     if field.type.element in s.SCALARS:
         return bytes(pack_scalars(field, value, path))
-    assert field.object is not None
-    return b"".join(pack_struct(field.object, entry, f"{path}[{i}]") for i, entry in enumerate(value))
+    return b"".join(pack_struct(field.the_object, entry, f"{path}[{i}]") for i, entry in enumerate(value))
 
 
 def encode(text: str, path: str) -> bytes:

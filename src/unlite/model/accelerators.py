@@ -23,14 +23,12 @@ class Bytecode:
     Attributes:
         options: The operator's options; ``patch`` changes the offset inside them.
         start, length: The bytecode in the file as it is.
-        place: Its offset in the new file.
     """
 
     def __init__(self, options: bytes, start: int, length: int) -> None:
         self.options = bytearray(options)
         self.start = start
         self.length = length
-        self.place = 0
 
     @property
     def key(self) -> tuple[int, int]:
@@ -61,7 +59,11 @@ def find_bytecode(model: Model) -> dict[int, Bytecode]:
                 options = decode(data)
             except UnliteError:
                 continue  # not of the known kind: carried as it is
-            offset, size = (options.get(name) for name in ("bytecode_offset", "bytecode_size")) if isinstance(options, dict) else (0, 0)
+            offset, size = (
+                (options.get(name) for name in ("bytecode_offset", "bytecode_size"))
+                if isinstance(options, dict)
+                else (0, 0)
+            )
             if isinstance(offset, int) and isinstance(size, int) and offset > 1 and size > 1:
                 model.source.check(model.origin + offset, size)
                 found[operator._table._position] = Bytecode(data, model.origin + offset, size)

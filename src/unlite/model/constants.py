@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import prod
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from unlite.errors import CorruptFileError, InvalidTypeError, InvalidValueError
 from unlite.model.dtypes import numpy_dtype, stored_bytes
@@ -28,9 +28,9 @@ def load(tensor: Tensor) -> NDArray[np.generic]:
     if dtype == "STRING":
         strings = unpack_strings(data, tensor.path)
         _check_count(tensor, len(strings), prod(shape))
-        values = np.empty(len(strings), object)
-        values[:] = strings
-        return values.reshape(shape)
+        objects = np.empty(len(strings), object)
+        objects[:] = strings
+        return objects.reshape(shape)
     kind = numpy_dtype(dtype, tensor.path)
     if any(size < 0 for size in shape):
         raise CorruptFileError(f"a shape of {list(shape)} is impossible.", path=tensor.path)
@@ -145,7 +145,9 @@ def store(tensor: Tensor, value: Any) -> None:
     array = np.asarray(value, None if tensor.dtype != "STRING" else object)
     if array.shape != tensor.shape:
         raise InvalidValueError(
-            f"shape {list(tensor.shape)} is wanted, not {list(array.shape)}.", path=tensor.path, mend="Reshape the array."
+            f"shape {list(tensor.shape)} is wanted, not {list(array.shape)}.",
+            path=tensor.path,
+            mend="Reshape the array.",
         )
     if tensor.dtype == "STRING":
         data: bytes = pack_strings(array.reshape(-1).tolist(), tensor.path)
@@ -165,4 +167,4 @@ def store(tensor: Tensor, value: Any) -> None:
         tensor._table.buffer = tensor.subgraph.model._append_buffer(data)
         tensor._table.external_buffer = 0
         return
-    tensor.buffer.data = cast("bytes", data)
+    tensor.buffer.data = data

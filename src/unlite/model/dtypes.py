@@ -70,7 +70,7 @@ def stored_bytes(dtype: str | int, elements: int) -> int | None:
     return None if bits is None else (bits * elements + 7) // 8
 
 
-def numpy_dtype(dtype: str | int, path: str = "") -> np.dtype[np.generic]:
+def numpy_dtype(dtype: str, path: str = "") -> np.dtype[np.generic]:
     """NumPy's type for one element, unpacked: INT4 comes as int8, STRING as object (bytes).
 
     Raises:
@@ -80,13 +80,14 @@ def numpy_dtype(dtype: str | int, path: str = "") -> np.dtype[np.generic]:
     import numpy as np
 
     if dtype in _NUMPY:
-        return np.dtype(_NUMPY[dtype])  # type: ignore[index]
+        return np.dtype(_NUMPY[dtype])
     if dtype in _ML_DTYPES:
         try:
             import ml_dtypes
         except ImportError:
             raise MissingExtraError("ml_dtypes", extra="lowbit", purpose=f"reading {dtype}") from None
-        return np.dtype(getattr(ml_dtypes, _ML_DTYPES[dtype]))  # type: ignore[index]
+        found: np.dtype[np.generic] = np.dtype(getattr(ml_dtypes, _ML_DTYPES[dtype]))
+        return found
     raise UnsupportedFormatError(f"a tensor of type {dtype} has no stored values.", path=path)
 
 

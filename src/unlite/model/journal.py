@@ -126,7 +126,9 @@ def _undo(journal: str, file: BinaryIO) -> bool:
         try:
             _lock(undo)
         except OSError as error:
-            raise SaveError("another process is saving this file now.", file=journal, mend="Wait until it is done.") from error
+            raise SaveError(
+                "another process is saving this file now.", file=journal, mend="Wait until it is done."
+            ) from error
         if not _is_whole(undo, os.fstat(file.fileno()).st_size):
             return False
         undo.seek(0)

@@ -80,7 +80,9 @@ class Metadata(MutableMapping[str, Any]):
         schema = SCHEMAS.get(name)
         if schema is not None:
             try:
-                return v.root_view(Wire(MemorySource(data, f"{self._model.file.name}:metadata {name!r}")), load(schema).root)
+                return v.root_view(
+                    Wire(MemorySource(data, f"{self._model.file.name}:metadata {name!r}")), load(schema).root
+                )
             except UnliteError:
                 # Other tools write other things under these names; they are shown as they are.
                 return bytes(data)

@@ -18,6 +18,8 @@ from unlite.schema import load
 from unlite.schema.sniff import sniff
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from unlite.flatbuffers.findings import Finding
     from unlite.model.save import SaveReport
 
@@ -182,7 +184,7 @@ class Model:
         for file in self._weight_files.values():
             file.close()
 
-    def __enter__(self) -> Model:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -36,7 +36,7 @@ class OperatorCode:
         if isinstance(code, str):
             field = self._table._object.by_name["builtin_code"]
             code = (field.enum.number(code) if field.enum is not None else None) or 0
-        return max(code, self._table["deprecated_builtin_code"])
+        return max(int(code), int(self._table["deprecated_builtin_code"]))
 
     @property
     def custom_code(self) -> str | None:
@@ -106,7 +106,8 @@ class Operator:
         index = self._table["opcode_index"]
         if index >= len(codes):
             raise CorruptFileError(f"there is no operator code {index}, only {len(codes)}.", path=self.path)
-        return codes[index]
+        code: OperatorCode = codes[index]
+        return code
 
     @property
     def name(self) -> str:
@@ -129,7 +130,9 @@ class Operator:
         if value == self.version:
             return
         index = self._table["opcode_index"]
-        if any(other._table["opcode_index"] == index for g in model.subgraphs for other in g.operators if other is not self):
+        if any(
+            other._table["opcode_index"] == index for g in model.subgraphs for other in g.operators if other is not self
+        ):
             self._table.opcode_index = model._append_operator_code(self.code, value)
         else:
             self.code.version = value

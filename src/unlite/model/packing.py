@@ -5,6 +5,7 @@ Sources: LiteRT tflite/kernels/internal/portable_tensor_utils.cc (4 and 2 bits),
 
 from __future__ import annotations
 
+import itertools
 from struct import unpack_from
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,8 @@ def pack_bits(values: NDArray[np.generic], dtype: str) -> bytes:
     padded = np.zeros(-(-flat.size // per_byte) * per_byte, "u1")
     padded[: flat.size] = flat
     shifts = np.arange(0, 8, bits, dtype="u1")
-    return np.bitwise_or.reduce(padded.reshape(-1, per_byte) << shifts, axis=1).astype("u1").tobytes()
+    packed: NDArray[np.uint8] = np.bitwise_or.reduce(padded.reshape(-1, per_byte) << shifts, axis=1).astype("u1")
+    return packed.tobytes()
 
 
 def unpack_strings(data: memoryview, path: str) -> list[bytes]:
@@ -56,9 +58,9 @@ def unpack_strings(data: memoryview, path: str) -> list[bytes]:
     if count < 0 or 4 + 4 * (count + 1) > len(data):
         raise CorruptFileError(f"{count} strings do not fit {len(data)} bytes.", path=path)
     offsets = unpack_from(f"<{count + 1}i", data, 4)
-    if any(a > b for a, b in zip(offsets, offsets[1:], strict=False)) or offsets[0] < 0 or offsets[-1] > len(data):
+    if any(a > b for a, b in itertools.pairwise(offsets)) or offsets[0] < 0 or offsets[-1] > len(data):
         raise CorruptFileError("string offsets do not rise, or leave the buffer.", path=path)
-    return [bytes(data[a:b]) for a, b in zip(offsets, offsets[1:], strict=False)]
+    return [bytes(data[a:b]) for a, b in itertools.pairwise(offsets)]
 
 
 def pack_strings(strings: Any, path: str) -> bytes:

@@ -30,7 +30,7 @@ class Patch(NamedTuple):
     length: int
 
 
-class _Rewrite(Exception):
+class _SizeChangeError(Exception):
     """Raised inside this module where sizes change, or bytes are shared."""
 
 
@@ -38,7 +38,7 @@ def find_patches(model: Model) -> list[Patch] | None:
     """The patches that bring a file up to date; None where only a rewrite can."""
     try:
         return _Finder(model).find()
-    except _Rewrite:
+    except _SizeChangeError:
         return None
 
 
@@ -54,12 +54,12 @@ class _Finder:
         if self._sole:
             references = Extent(self._model.root).references
             if any(references[position] > 1 for position in self._sole):
-                raise _Rewrite
+                raise _SizeChangeError
         return self._patches
 
     def _table(self, table: v.Table) -> None:
         if table._wire is not self._wire:
-            raise _Rewrite
+            raise _SizeChangeError
         before = len(self._patches)
         for number, value in (table._changes or {}).items():
             field = table._object.fields[number]
@@ -72,47 +72,44 @@ class _Finder:
             self._sole.add(table._position)
 
     def _field(self, table: v.Table, field: Field, at: int, value: Any) -> None:
-        base = field.type.base
+        """One assignment; ``at``: place of the field's inline value in the file, 0 where it is not stored."""
         if isinstance(value, v.Table):
             self._inner(value)
         elif isinstance(value, v.Vector) and not isinstance(value, v.ScalarVector):
-            if isinstance(value, EntryVector):
-                raise _Rewrite
-            before = len(self._patches)
-            for entry in (value._changes or {}).values():
-                self._inner(entry)
-            if len(self._patches) > before:
-                self._sole.add(value._start - 4)
-        elif base in s.SCALARS:
-            if value is None or not at:
-                if value is not None and not is_default(field, value):
-                    raise _Rewrite
-                if value is None and at:
-                    raise _Rewrite
-            else:
-                self._bytes(at, pack_scalar(field, base, value, v.path(table)))
-        elif value is None:
-            if at:
-                raise _Rewrite
-        elif not at:
-            raise _Rewrite
+            self._entries(value)
+        elif value is None or not at:
+            default = value is None or (field.type.base in s.SCALARS and is_default(field, value))
+            if at or not default:
+                raise _SizeChangeError
+        elif field.type.base in s.SCALARS:
+            self._bytes(at, pack_scalar(field, field.type.base, value, v.path(table)))
         elif isinstance(value, v.ScalarVector):
             start, count = self._wire.vector(self._wire.follow(at), field.element()[0])
             self._span(start, count * field.element()[0], value)
             self._sole.add(start - 4)
-        elif isinstance(value, str):
-            start, count = self._wire.vector(self._wire.follow(at), 1)
-            data = encode(value, v.path(table))
-            if len(data) != count:
-                raise _Rewrite
-            self._bytes(start, data)
-            self._sole.add(start - 4)
         else:
-            raise _Rewrite
+            self._string(self._wire.follow(at), value, v.path(table))
+
+    def _string(self, position: int, value: Any, path: str) -> None:
+        start, count = self._wire.vector(position, 1)
+        data = encode(value, path) if isinstance(value, str) else b""
+        if not isinstance(value, str) or len(data) != count:
+            raise _SizeChangeError
+        self._bytes(start, data)
+        self._sole.add(position)
+
+    def _entries(self, vector: v.Vector) -> None:
+        if isinstance(vector, EntryVector):
+            raise _SizeChangeError
+        before = len(self._patches)
+        for entry in (vector._changes or {}).values():
+            self._inner(entry)
+        if len(self._patches) > before:
+            self._sole.add(vector._start - 4)
 
     def _inner(self, value: Any) -> None:
         if not isinstance(value, v.Table):
-            raise _Rewrite
+            raise _SizeChangeError
         self._table(value)
 
     def _buffer(self, table: v.Table, slot: int, value: Any) -> None:
@@ -125,27 +122,34 @@ class _Finder:
         if value is None and offset <= 1:
             return
         if offset <= 1 or not isinstance(value, v.ScalarVector):
-            raise _Rewrite
+            raise _SizeChangeError
         start = self._model.origin + offset
         for other in self._model.buffers:
             theirs = other._table["offset"]
-            if other._table is not table and theirs > 1 and theirs < offset + size and offset < theirs + other._table["size"]:
-                raise _Rewrite  # equal data is stored once; now it is no longer equal
+            if (
+                other._table is not table
+                and theirs > 1
+                and theirs < offset + size
+                and offset < theirs + other._table["size"]
+            ):
+                raise _SizeChangeError  # equal data is stored once; now it is no longer equal
         self._span(start, size, value)
 
     def _span(self, start: int, length: int, value: v.ScalarVector) -> None:
         own_start, own_length = value.span()
         if own_length != length:
-            raise _Rewrite
+            raise _SizeChangeError
         source = value._wire.source
         if source is self._wire.source:
             if own_start != start:
-                raise _Rewrite
+                raise _SizeChangeError
             return
         position = start
         same = all(
             bytes(old) == bytes(new)
-            for old, new in zip(self._wire.source.chunks(position, length), source.chunks(own_start, length), strict=True)
+            for old, new in zip(
+                self._wire.source.chunks(position, length), source.chunks(own_start, length), strict=True
+            )
         )
         if not same:
             self._patches.append(Patch(start, source, own_start, length))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from unlite.errors import InvalidValueError
 from unlite.flatbuffers import view as v
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from unlite.flatbuffers.view import Table
 
 

@@ -7,49 +7,21 @@ carried along; every offset is rewritten; each piece starts at a multiple of 16.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from unlite.errors import CorruptFileError
 from unlite.flatbuffers import view as v
-from unlite.flatbuffers.extent import Extent
-from unlite.flatbuffers.source import Source
-from unlite.flatbuffers.write import LIMIT, Late, Plan
+from unlite.flatbuffers.write import LIMIT, Plan
+from unlite.model import tail
 from unlite.model.accelerators import find_bytecode
+from unlite.model.pieces import OVERREAD, Pieces
 from unlite.schema.sniff import IDENTIFIER
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from unlite.flatbuffers.sink import Sink
     from unlite.model.model import Model
-
-ALIGN = 16
-OVERREAD = 16  # XNNPACK reads past the last weight; the converter leaves as many zeros there
-
-
-class _Pieces:
-    """Data behind the FlatBuffer, in order, equal places kept once; each gets its offset late."""
-
-    def __init__(self) -> None:
-        self.pieces: dict[tuple[int, int, int], tuple[Source, int, int, Late]] = {}
-
-    def add(self, source: Source, start: int, length: int) -> Late:
-        key = (id(source), start, length)
-        if key not in self.pieces:
-            self.pieces[key] = (source, start, length, Late())
-        return self.pieces[key][3]
-
-    def place(self, at: int) -> int:
-        """Gives every piece its offset, from ``at`` on; returns the end."""
-        for _, _, length, late in self.pieces.values():
-            at += -at % ALIGN
-            late.value = at
-            at += length
-        return at
-
-    def write(self, sink: Sink) -> None:
-        for source, start, length, late in self.pieces.values():
-            sink.write(bytes(late.value - sink.position))
-            sink.copy(source, start, length)
 
 
 class Rewrite:
@@ -62,14 +34,14 @@ class Rewrite:
 
     def __init__(self, model: Model, *, drop_unknown: bool = False) -> None:
         self._model = model
-        self._weights = _Pieces()
-        self._options = _Pieces()
+        self._weights = Pieces()
+        self._options = Pieces()
         self._bytecode = find_bytecode(model)
         self._outward = False
         self._plan = self._make_plan(drop_unknown)
         if self._plan.size > LIMIT:
             self._outward = True
-            self._weights, self._options = _Pieces(), _Pieces()
+            self._weights, self._options = Pieces(), Pieces()
             self._plan = self._make_plan(drop_unknown)
 
     def _make_plan(self, drop_unknown: bool) -> Plan:
@@ -127,71 +99,30 @@ class Rewrite:
 
     def write(self, sink: Sink) -> None:
         """Streams the new file."""
-        model = self._model
+        behind = tail.collect(self._model, self._bytecode, self._weights_before())
         end = self._weights.place(self._plan.size)
-        if self._weights.pieces:
-            end += OVERREAD
-        end = self._options.place(end)
-        codes = {code.key: code for code in self._bytecode.values()}
-        for code in codes.values():
-            end += -end % ALIGN
-            code.place = end
-            end += code.length
-        for entry in self._bytecode.values():
-            entry.patch(codes[entry.key].place)
+        end = self._options.place(end + (OVERREAD if self._weights else 0))
+        places = tail.place(behind, end)
+        for code in self._bytecode.values():
+            code.patch(places[code.start])
         self._plan.write(sink)
         self._weights.write(sink)
-        if self._weights.pieces:
+        if self._weights:
             sink.write(bytes(OVERREAD))
         self._options.write(sink)
-        for code in codes.values():
-            sink.pad(ALIGN)
-            sink.copy(model.source, code.start, code.length)
-        self._tail(sink)
+        tail.write(behind, sink)
 
-    def _tail(self, sink: Sink) -> None:
-        """What nothing inside points to, and the ZIP: it stays last, where readers look for it."""
-        for start, length in self.leftovers():
-            sink.pad(ALIGN)
-            sink.copy(self._model.file, start, length)
-        tail = self._model.associated_files.tail
-        if tail is not None:
-            from unlite.containers.zip_tail import shifted
-
-            sink.pad(ALIGN)
-            for piece in shifted(self._model.file, tail, sink.position - tail.start):
-                sink.write(piece)
-        else:
-            sink.pad(ALIGN)
-
-    def leftovers(self) -> Iterator[tuple[int, int]]:
-        """Stretches of the old file behind its FlatBuffer that nothing points to and that are not all zeros."""
-        model = self._model
-        if model.file is not model.source:
-            return  # brought up from an old version: those had nothing behind
-        tail = model.associated_files.tail
-        end = tail.start if tail else model.file.size
-        taken = sorted(
-            [(start, start + length) for _, start, length in self._weights.pieces | self._options.pieces]
-            + [(code.start, code.start + code.length) for code in self._bytecode.values()]
-            + self._replaced()
-            + [(end, end)]
-        )
-        at = Extent(model.root).end
-        for start, stop in taken:
-            if at < start and any(any(chunk) for chunk in model.file.chunks(at, min(start, end) - at)):
-                yield at, min(start, end) - at
-            at = max(at, stop)
-
-    def _replaced(self) -> list[tuple[int, int]]:
-        """Old weights behind the FlatBuffer whose buffers got new content."""
-        old: list[tuple[int, int]] = []
+    def _weights_before(self) -> list[tuple[int, int]]:
+        """Begin and end of all weights and options behind the FlatBuffer of the old file, replaced ones too."""
+        source = self._model.source
+        spans = [*self._weights.spans.values(), *self._options.spans.values()]
+        before = [(start, start + length) for origin, start, length in spans if origin is source]
         for buffer in self._model.buffers:
             table = buffer._table
             if table["offset"] > 1 and not _slot(table, "data"):
                 start = self._model.origin + table["offset"]
-                old.append((start, start + table["size"]))
-        return old
+                before.append((start, start + table["size"]))
+        return before
 
 
 def _slot(table: v.Table, name: str) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from unlite.errors import InvalidValueError, SaveError
@@ -12,6 +11,8 @@ from unlite.flatbuffers.sink import FileSink, write_error
 from unlite.model.patch import Patch, find_patches
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from unlite.flatbuffers.sink import Sink
     from unlite.model.model import Model
 
@@ -139,4 +140,6 @@ def _save_in_place(model: Model, target: str, patches: list[Patch] | None) -> Sa
         from unlite.model.journal import apply
 
         apply(os.path.realpath(target), patches)
-    return SaveReport("patched" if patches else "copied", target, model.file.size, sum(patch.length for patch in patches))
+    return SaveReport(
+        "patched" if patches else "copied", target, model.file.size, sum(patch.length for patch in patches)
+    )

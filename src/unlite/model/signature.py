@@ -39,9 +39,11 @@ class Signature:
         index = self._table["subgraph_index"]
         if index >= len(self._model.subgraphs):
             raise CorruptFileError(
-                f"there is no subgraph {index}, only {len(self._model.subgraphs)}.", path=f"signature_defs[{self.index}]"
+                f"there is no subgraph {index}, only {len(self._model.subgraphs)}.",
+                path=f"signature_defs[{self.index}]",
             )
-        return self._model.subgraphs[index]
+        called: Subgraph = self._model.subgraphs[index]
+        return called
 
     @property
     def inputs(self) -> dict[str, Tensor]:

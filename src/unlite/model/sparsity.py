@@ -28,9 +28,9 @@ def dense_positions(sparsity: Table, shape: tuple[int, ...], path: str) -> NDArr
     """
     import numpy as np
 
-    order = list(sparsity["traversal_order"] or ())
-    blocks = list(sparsity["block_map"] or ())
-    levels = list(sparsity["dim_metadata"] or ())
+    order: list[int] = list(sparsity["traversal_order"] or ())
+    blocks: list[int] = list(sparsity["block_map"] or ())
+    levels: list[Any] = list(sparsity["dim_metadata"] or ())
     rank = len(shape)
     _check_order(order, blocks, len(levels), rank, path)
     block_size = _block_sizes(order, blocks, levels, rank, path)
@@ -138,6 +138,10 @@ def _index_vector(metadata: Table, name: str, path: str) -> NDArray[np.int64]:
     import numpy as np
 
     vector = metadata[name]
-    if vector is None or "values" not in getattr(vector, "_object", metadata._object).by_name or vector["values"] is None:
+    if (
+        vector is None
+        or "values" not in getattr(vector, "_object", metadata._object).by_name
+        or vector["values"] is None
+    ):
         raise CorruptFileError(f"{name} is missing.", path=path)
     return vector["values"].numpy().astype(np.int64)  # type: ignore[no-any-return]

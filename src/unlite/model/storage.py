@@ -10,6 +10,8 @@ from unlite.flatbuffers.source import MappedFile, Source
 from unlite.flatbuffers.view import ScalarVector
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from unlite.flatbuffers.view import Table
     from unlite.model.model import Model
 
@@ -104,9 +106,11 @@ def external_span(model: Model, number: int, path: str) -> Span:
             break
     else:
         raise NotFoundError(f"the model has no external buffer {number}.", file=model.source.name, path=path)
-    groups = model.root["external_buffer_groups"] or ()
+    groups: Sequence[Table] = model.root["external_buffer_groups"] or ()
     if entry["group"] >= len(groups):
-        raise CorruptFileError(f"there is no external buffer group {entry['group']}.", file=model.source.name, path=path)
+        raise CorruptFileError(
+            f"there is no external buffer group {entry['group']}.", file=model.source.name, path=path
+        )
     source = weight_file(model, groups[entry["group"]]["name"] or "", path)
     start, length = entry["offset"], entry["length"]
     if start + length > source.size:
@@ -144,7 +148,7 @@ def weight_file(model: Model, name: str, path: str) -> Source:
             f"the model wants its weights from {name!r}, outside its own folder.",
             file=model.source.name,
             path=path,
-            mend="If you trust it, put the file beside the model, or name its folder: unlite.open(model, weights=FOLDER).",
+            mend="If you trust it, put the file beside the model, or say unlite.open(model, weights=FOLDER).",
         )
     if not os.path.isfile(target):
         raise NotFoundError(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from unlite.errors import UnliteError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from unlite.model.model import Model
-    from unlite.model.tensor import Tensor
+    from unlite.model.subgraph import Subgraph
 
 
 class Summary:
@@ -40,7 +41,12 @@ class Summary:
     def facts(self) -> list[tuple[str, object]]:
         """Name and value of each fact that there is."""
         dtypes = ", ".join(f"{dtype} {bytes_text(n)}" for dtype, n in self.weight_dtypes.most_common())
-        where = {"inline": "in the FlatBuffer", "offset": "behind the FlatBuffer", "external": "in other files", "new": "assigned"}
+        where = {
+            "inline": "in the FlatBuffer",
+            "offset": "behind the FlatBuffer",
+            "external": "in other files",
+            "new": "assigned",
+        }
         weights = ", ".join(f"{bytes_text(n)} {where[place]}" for place, n in self.weights.most_common())
         rows: list[tuple[str, object]] = [
             ("file", self.file),
@@ -66,70 +72,82 @@ def bytes_text(number: int) -> str:
     return f"{number} B" if units[0] == "B" else f"{value:.3g} {units[0]}"
 
 
-def summarize(model: Model, damage: list[UnliteError]) -> Summary:
-    """The facts of a model; what cannot be read is left out and added to ``damage``."""
-    summary = Summary()
-    summary.file, summary.size, summary.schema_version = model.file.name, model.file.size, model.schema_version
-    activations: Counter[str] = Counter()
-    parameters: dict[str, set[str]] = {}
-    seen: set[int] = set()
+class _Collector:
+    """Reads what can be read, and keeps the errors of the rest."""
 
-    def attempt(work: Any, *arguments: Any) -> None:
+    def __init__(self, model: Model, damage: list[UnliteError]) -> None:
+        self.model = model
+        self.damage = damage
+        self.summary = Summary()
+        self.activations: Counter[str] = Counter()
+        self.parameters: dict[str, set[str]] = {}
+        self.histogram: Counter[str] = Counter()
+        self._seen: set[tuple[str, int]] = set()
+
+    def attempt(self, work: Callable[..., object], *arguments: Any) -> None:
         try:
             work(*arguments)
         except UnliteError as error:
-            damage.append(error)
+            self.damage.append(error)
 
-    def count_tensor(tensor: Tensor) -> None:
-        span = tensor._span()
-        quantization = tensor.quantization
+    def graphs(self) -> None:
+        self.summary.subgraphs = len(self.model.subgraphs)
+        for index in range(self.summary.subgraphs):
+            self.attempt(self.graph, index)
+
+    def graph(self, index: int) -> None:
+        graph = self.model.subgraphs[index]
+        self.summary.tensors += len(graph.tensors)
+        self.summary.operators += len(graph.operators)
+        for i in range(len(graph.tensors)):
+            self.attempt(self.tensor, graph, i)
+        for i in range(len(graph.operators)):
+            self.attempt(self.operator, graph, i)
+
+    def operator(self, graph: Subgraph, index: int) -> None:
+        self.histogram[graph.operators[index].name] += 1
+
+    def tensor(self, graph: Subgraph, index: int) -> None:
+        tensor = graph.tensors[index]
+        span, quantization = tensor._span(), tensor.quantization
         if span is None:
-            activations[tensor.dtype] += 1
+            self.activations[tensor.dtype] += 1
             return
-        parameters.setdefault(tensor.dtype, set()).add("plain" if quantization is None else quantization.kind)
+        self.parameters.setdefault(tensor.dtype, set()).add("plain" if quantization is None else quantization.kind)
         if tensor.is_sparse:
-            parameters.setdefault("sparse", set()).add("sparse")
-        key = hash((span.source.name, span.start))
-        if key not in seen:
-            seen.add(key)
-            summary.weights[span.where] += span.length
-            summary.weight_dtypes[tensor.dtype] += span.length
+            self.parameters.setdefault("sparse", set()).add("sparse")
+        place = span.source.name, span.start
+        if place not in self._seen:
+            self._seen.add(place)
+            self.summary.weights[span.where] += span.length
+            self.summary.weight_dtypes[tensor.dtype] += span.length
 
-    def ends() -> None:
-        graph = model.main
+    def ends(self) -> None:
+        graph = self.model.main
         for kind, tensors in (("input", graph.inputs), ("output", graph.outputs)):
             for t in tensors:
                 shape = "x".join("?" if n < 0 else str(n) for n in t.shape_signature) or "scalar"
-                summary.ends.append((kind, t.index, t.name, t.dtype, shape))
+                self.summary.ends.append((kind, t.index, t.name, t.dtype, shape))
 
-    histogram: Counter[str] = Counter()
+    def rest(self) -> None:
+        summary, model = self.summary, self.model
+        self.attempt(lambda: setattr(summary, "description", model.description))
+        self.attempt(lambda: summary.signatures.extend(signature.key for signature in model.signatures))
+        self.attempt(lambda: summary.metadata.extend(model.metadata))
+        self.attempt(lambda: summary.associated.update(_associated(model)))
 
-    def count_operator(graph: Any, index: int) -> None:
-        histogram[graph.operators[index].name] += 1
 
-    def graphs() -> None:
-        summary.subgraphs = len(model.subgraphs)
-        for index in range(summary.subgraphs):
-            attempt(one_graph, index)
-
-    def one_graph(index: int) -> None:
-        graph = model.subgraphs[index]
-        summary.tensors += len(graph.tensors)
-        summary.operators += len(graph.operators)
-        for i in range(len(graph.tensors)):
-            attempt(lambda i=i: count_tensor(graph.tensors[i]))
-        for i in range(len(graph.operators)):
-            attempt(count_operator, graph, i)
-
-    attempt(lambda: setattr(summary, "description", model.description))
-    attempt(graphs)
-    summary.histogram = dict(histogram.most_common())
+def summarize(model: Model, damage: list[UnliteError]) -> Summary:
+    """The facts of a model; what cannot be read is left out and added to ``damage``."""
+    collector = _Collector(model, damage)
+    summary = collector.summary
+    summary.file, summary.size, summary.schema_version = model.file.name, model.file.size, model.schema_version
+    collector.attempt(collector.graphs)
     if summary.subgraphs:
-        attempt(ends)
-    attempt(lambda: summary.signatures.extend(signature.key for signature in model.signatures))
-    attempt(lambda: summary.metadata.extend(model.metadata))
-    attempt(lambda: summary.associated.update(_associated(model)))
-    summary.quantization = quantization_kind(parameters, activations, histogram)
+        collector.attempt(collector.ends)
+    collector.rest()
+    summary.histogram = dict(collector.histogram.most_common())
+    summary.quantization = quantization_kind(collector.parameters, collector.activations, collector.histogram)
     return summary
 
 
@@ -140,7 +158,11 @@ def _associated(model: Model) -> Iterable[tuple[str, int]]:
 
 def quantization_kind(parameters: dict[str, set[str]], activations: Counter[str], operators: Counter[str]) -> str:
     """In a few words how a model is quantized, told from its weights and activations."""
-    integer = [dtype for dtype in ("INT8", "UINT8", "INT4", "UINT4", "INT2", "INT16") if "plain" not in parameters.get(dtype, {"plain"})]
+    integer = [
+        dtype
+        for dtype in ("INT8", "UINT8", "INT4", "UINT4", "INT2", "INT16")
+        if "plain" not in parameters.get(dtype, {"plain"})
+    ]
     sparse = ", sparse" if "sparse" in parameters else ""
     runs_on = next((dtype for dtype in ("INT8", "UINT8", "INT16") if activations[dtype] > activations["FLOAT32"]), None)
     if integer:
@@ -149,7 +171,9 @@ def quantization_kind(parameters: dict[str, set[str]], activations: Counter[str]
         weights = "/".join(integer)
         if runs_on:
             return f"{runs_on} activations, {weights} weights, {how}{sparse}"
-        return f"{weights} weights {'behind DEQUANTIZE' if operators['DEQUANTIZE'] else '(dynamic range)'}, {how}{sparse}"
+        return (
+            f"{weights} weights {'behind DEQUANTIZE' if operators['DEQUANTIZE'] else '(dynamic range)'}, {how}{sparse}"
+        )
     if "FLOAT16" in parameters:
         return f"none; FLOAT16 weights{sparse}"
     return f"none{sparse}" if parameters else ""

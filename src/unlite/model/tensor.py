@@ -91,7 +91,8 @@ class Tensor:
     @property
     def buffer(self) -> Buffer:
         """The entry of ``model.buffers`` that it names; number 0 means: no data."""
-        return self.subgraph.model.buffers[self._table["buffer"]]
+        buffer: Buffer = self.subgraph.model.buffers[self._table["buffer"]]
+        return buffer
 
     @property
     def is_variable(self) -> bool:
@@ -142,7 +143,7 @@ class Tensor:
                 raise CorruptFileError(
                     f"there is no buffer {number}, only {len(model.buffers)}.", file=model.source.name, path=self.path
                 )
-            span = model.buffers[number].span
+            span: Span | None = model.buffers[number].span
             if span is not None and (span.length or prod(self.shape) == 0):
                 return span
         external = self._table["external_buffer"]
@@ -206,7 +207,11 @@ class Tensor:
 def check_quantizable(tensor: Tensor) -> Quantization:
     """The tensor's quantization. Raises NotQuantizedError where it has no scale."""
     quantization = tensor.quantization
-    if quantization is None or (not quantization.scale and quantization.details is None) or tensor.dtype not in _QUANTIZED:
+    if (
+        quantization is None
+        or (not quantization.scale and quantization.details is None)
+        or tensor.dtype not in _QUANTIZED
+    ):
         raise NotQuantizedError(f"{tensor.name!r} ({tensor.dtype}) has no scale.", path=tensor.path)
     return quantization
 

@@ -7,11 +7,13 @@ Before that there is no identifier; the root table tells the versions apart.
 from __future__ import annotations
 
 from struct import Struct
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from unlite.errors import CorruptFileError, UnsupportedFormatError
-from unlite.flatbuffers.source import Source
 from unlite.flatbuffers.wire import U32, Wire
+
+if TYPE_CHECKING:
+    from unlite.flatbuffers.source import Source
 
 IDENTIFIER = b"TFL3"
 ENDS = Struct("<I")
@@ -87,9 +89,13 @@ def _refusal(source: Source) -> UnsupportedFormatError:
         (b"\x08", "It may be a protocol buffer, such as an ONNX or TensorFlow graph."),
     )
     mend = next((hint for start, hint in hints if head.lstrip(b"\0").startswith(start[:16])), None)
-    if b"BFBS" == head[4:8]:
+    if head[4:8] == b"BFBS":
         mend = "It is a compiled FlatBuffers schema."
     size = "is empty" if not source.size else "is not a TFLite model: no identifier TFL3, and no older model either"
     return UnsupportedFormatError(
-        f"{size}.", file=source.name, path="root", offset=0, mend=mend or "Check that it is the right file and was fetched whole."
+        f"{size}.",
+        file=source.name,
+        path="root",
+        offset=0,
+        mend=mend or "Check that it is the right file and was fetched whole.",
     )

@@ -6,15 +6,17 @@ buffers, and version 0 had no subgraphs. Everything else kept its field names an
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from unlite.errors import CorruptFileError
 from unlite.flatbuffers import schema as s
 from unlite.flatbuffers import view as v
-from unlite.flatbuffers.schema import Object
 from unlite.flatbuffers.write import build
 from unlite.schema import load
 from unlite.schema.sniff import IDENTIFIER
+
+if TYPE_CHECKING:
+    from unlite.flatbuffers.schema import Object
 
 RENAMED_OPERATORS = {
     "CONVOLUTION": "CONV_2D",
@@ -49,7 +51,7 @@ def _operator_code(code: v.Table) -> dict[str, Any]:
     name = code["builtin_code"]
     if isinstance(name, int):
         raise CorruptFileError(f"{name} is no operator of this schema version.", path=f"{v.path(code)}.builtin_code")
-    name = RENAMED_OPERATORS.get(name, name)
+    name = RENAMED_OPERATORS.get(str(name), str(name))
     number = load().enum_named("BuiltinOperator").values[name]
     new: dict[str, Any] = {"builtin_code": name, "deprecated_builtin_code": number}
     if code["custom_code"] is not None:
@@ -58,9 +60,13 @@ def _operator_code(code: v.Table) -> dict[str, Any]:
 
 
 def _subgraph(graph: v.Table, buffers: list[dict[str, Any]], owner: Object) -> dict[str, Any]:
-    new = {name: graph[name] for name in ("inputs", "outputs", "name") if name in graph._object.by_name}
-    new["tensors"] = [_tensor(tensor, buffers, owner.schema.named("tflite.Tensor")) for tensor in graph["tensors"] or ()]
-    new["operators"] = [_operator(operator, owner.schema.named("tflite.Operator")) for operator in graph["operators"] or ()]
+    new: dict[str, Any] = {name: graph[name] for name in ("inputs", "outputs", "name") if name in graph._object.by_name}
+    new["tensors"] = [
+        _tensor(tensor, buffers, owner.schema.named("tflite.Tensor")) for tensor in graph["tensors"] or ()
+    ]
+    new["operators"] = [
+        _operator(operator, owner.schema.named("tflite.Operator")) for operator in graph["operators"] or ()
+    ]
     return new
 
 
@@ -95,7 +101,7 @@ def carried(table: v.Table, owner: Object, leave_out: str = "") -> dict[str, Any
     """The fields of a table as values for the newer table of the same field names."""
     values: dict[str, Any] = {}
     for field in v.present(table):
-        if field.name == leave_out or field.name == f"{leave_out}_type":
+        if field.name in (leave_out, f"{leave_out}_type"):
             continue
         value = v.get(table, field)
         newer = owner.by_name[field.name]
