@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import sys
+from itertools import islice
 from json import dumps
 from math import isfinite, prod
-from typing import TYPE_CHECKING, Any
 
 from unlite.cli.output import new_parser, print_facts, print_table, printable, size
 from unlite.errors import CorruptFileError, UnliteError, UnsupportedFormatError
 from unlite.flatbuffers import view as v
+from unlite.flatbuffers.rows import rows
 from unlite.flatbuffers.schema import U_TYPE
 from unlite.model.dtypes import stored_bytes
 from unlite.model.model import Model, open_model
 
+TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
+    from typing import Any
 
     from unlite.flatbuffers.findings import Finding
+    from unlite.flatbuffers.rows import Wanted
     from unlite.model.subgraph import Subgraph
 
 EXAMPLES = """\
@@ -27,6 +31,7 @@ EXAMPLES = """\
   unlite show face.tflite --operators --json  for programs
   unlite show https://example.org/face.tflite reads only the parts it needs"""
 
+ITEMS_A_LINE = 32
 TENSOR_COLUMNS = ("#", "name", "dtype", "shape", "quantization", "buffer", "bytes")
 OPERATOR_COLUMNS = ("#", "name", "inputs", "outputs", "options")
 
@@ -87,10 +92,11 @@ class _Out:
         self.write = sys.stdout.write
 
     def items(self, name: str, values: Iterator[Any]) -> None:
+        """One key with a list, some entries a line: one call of the encoder for each would double the cost."""
         self.write(f'"{name}": [')
         before = "\n"
-        for value in values:
-            self.write(before + dumps(value))
+        while chunk := list(islice(values, ITEMS_A_LINE)):
+            self.write(before + dumps(chunk)[1:-1])
             before = ",\n"
         self.write("]")
 
@@ -147,48 +153,57 @@ def iterate(damage: list[UnliteError], get: Any) -> Iterator[Any]:
             damage.append(error)
 
 
+QUANTIZATION: Wanted = dict.fromkeys(("scale", "zero_point", "quantized_dimension", "min", "max", "details"))
+TENSOR: Wanted = {
+    **dict.fromkeys(("name", "type", "shape", "shape_signature", "buffer", "is_variable")),
+    "quantization": QUANTIZATION,
+}
+
+
 def tensor_facts(graph: Subgraph, damage: list[UnliteError]) -> Iterator[dict[str, Any]]:
-    """One dict per tensor, straight from the tables: a listing of thousands should not cost objects."""
-    tables = graph.tensors._tables
-    for index in range(len(tables)):
+    """One dict per tensor."""
+    tables = graph._table["tensors"]
+    for index, row in enumerate(rows(tables, TENSOR) if isinstance(tables, v.TableVector) else ()):
         try:
-            table: Any = tables[index]
-            shape, signature, kind = table.shape, table.shape_signature, table.type
-            dims = [] if shape is None else shape.tolist()
-            quantization = table.quantization
-            nbytes = stored_bytes(kind, prod(dims))
+            if isinstance(row, CorruptFileError):
+                raise row
+            name, kind, shape, signature, buffer, is_variable, quantization = row
+            shape = shape or []
+            nbytes = stored_bytes(kind, prod(shape))
             yield {
                 "index": index,
-                "name": table.name or "",
+                "name": name or "",
                 "dtype": kind if isinstance(kind, str) else f"UNKNOWN_{kind}",
-                "shape": dims,
-                "shape_signature": signature.tolist() if signature else dims,
-                "buffer": table.buffer,
-                "nbytes": nbytes if nbytes is not None else graph.tensors[index].nbytes,
-                "is_variable": table.is_variable,
-                "quantization": None if quantization is None else _quantization(quantization),
+                "shape": shape,
+                "shape_signature": signature or shape,
+                "buffer": buffer,
+                "nbytes": graph.tensors[index].nbytes if nbytes is None else nbytes,
+                "is_variable": is_variable,
+                "quantization": None if quantization is None else _quantization(graph, index, quantization),
             }
         except UnliteError as error:
             damage.append(error)
             yield {"index": index, "name": None, "error": str(error)}
 
 
-def _quantization(table: Any) -> dict[str, Any] | None:
-    scale, zero_point, low, high, details = table.scale, table.zero_point, table.min, table.max, table.details
+def _quantization(graph: Subgraph, index: int, row: list[Any]) -> dict[str, Any] | None:
+    scale, zero_point, quantized_dimension, low, high, details = row
     if not scale and not low and not high and details is None:
         return None
     return {
         "scale": _floats(scale),
-        "zero_point": zero_point.tolist() if zero_point is not None else [],
-        "quantized_dimension": table.quantized_dimension,
+        "zero_point": zero_point or [],
+        "quantized_dimension": quantized_dimension,
         "min": _floats(low),
         "max": _floats(high),
-        "details": None if details is None else plain(details),
+        "details": None if details is None else plain(graph.tensors._tables[index]["quantization"]["details"]),
     }
 
 
-def _floats(vector: Any) -> list[float | None]:
-    return [] if vector is None else [number if isfinite(number) else None for number in vector.tolist()]
+def _floats(numbers: list[float] | None) -> list[float] | list[float | None]:
+    if not numbers:
+        return []
+    return numbers if isfinite(sum(numbers)) else [number if isfinite(number) else None for number in numbers]
 
 
 def plain(value: Any, depth: int = 0) -> Any:

@@ -82,6 +82,7 @@ class Tokens:
         self.position = 0
         self._at_line_start = True
         self._counted = (0, 1)
+        self._known_escapes: dict[bytes, bytes] = {}
 
     def _as_utf8(self, text: str | Buffer) -> bytes:
         try:
@@ -175,7 +176,8 @@ class Tokens:
         if b"\\" not in body:
             return body
         begin = token.start + len(prefix) + 1
-        return _ESCAPE.sub(lambda match: self._unescaped(match, begin), body)
+        known = self._known_escapes
+        return _ESCAPE.sub(lambda match: known.get(match[0]) or self._unescaped(match, begin), body)
 
     def _unescaped(self, match: re.Match[bytes], begin: int) -> bytes:
         code: bytes = match[1]
@@ -192,7 +194,10 @@ class Tokens:
                 begin + match.start(),
                 mend="A hexadecimal escape takes all digits that follow: end the string there and begin another.",
             )
-        return bytes((value,))
+        byte = bytes((value,))
+        if len(code) < 4:
+            self._known_escapes[match[0]] = byte
+        return byte
 
     def error(self, message: str, position: int, mend: str | None = None) -> TextError:
         """A TextError at ``position`` in the text."""

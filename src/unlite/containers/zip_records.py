@@ -77,9 +77,7 @@ def read_end_record(source: Source, position: int) -> EndRecord | None:
         fields = fields64
     disk, directory_disk, here, count, length, offset = fields
     directory = stop - length
-    if disk or directory_disk or here != count or directory < 0:
-        return None
-    if count * CENTRAL.size > length or bool(count) != bool(length):
+    if disk or directory_disk or here != count or directory < 0 or count * CENTRAL.size > length:
         return None
     if count and bytes(source.view(directory, 4)) != b"PK\1\2":
         return None

@@ -6,9 +6,8 @@ its length.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from itertools import chain, pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from unlite.containers.zip_records import (
     CENTRAL,
@@ -52,8 +51,7 @@ _DAY = 1 << 5 | 1  # 1980-01-01, the format's first
 _DEVICES = {"con", "prn", "aux", "nul"} | {f"{port}{n}" for port in ("com", "lpt") for n in range(10)}
 
 
-@dataclass(frozen=True)
-class ZipEntry:
+class ZipEntry(NamedTuple):
     """A file in the archive.
 
     Attributes:
@@ -75,8 +73,7 @@ class ZipEntry:
     encrypted: bool
 
 
-@dataclass(frozen=True)
-class ZipTail:
+class ZipTail(NamedTuple):
     """An archive behind other bytes. All positions are from the start of the whole file.
 
     Attributes:
@@ -92,11 +89,11 @@ class ZipTail:
         end_record64: Position of the 64-bit end record; None where there is none.
     """
 
-    source: Source = field(repr=False)
+    source: Source
     start: int
     end: int
     base: int
-    members: tuple[ZipEntry, ...] = field(repr=False)
+    members: tuple[ZipEntry, ...]
     entries: dict[str, ZipEntry]
     repeated: dict[str, tuple[int, ...]]
     directory: int

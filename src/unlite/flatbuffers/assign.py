@@ -67,7 +67,7 @@ def _stored(table: v.Table, field: Field, value: Any, path: str) -> Any:
     if isinstance(value, v.Table):
         if value._object is not field.object:
             raise InvalidTypeError(f"{value._object.name} is not the type of this field.", path=path)
-        return v.view_type(field.object)(value._wire, value._position, table, field.name)
+        return _placed(table, field, value)
     return _adopt(table, field, {field.name: value})
 
 
@@ -93,8 +93,16 @@ def _union(table: v.Table, field: Field, value: Any, path: str) -> Any:
         member = enum.member(number)
         if member is not None and member.base == s.OBJ and enum._schema.object(member.index) is value._object:
             v.changes(table)[kind_field.id] = enum.label(number)
-            return v.view_type(value._object)(value._wire, value._position, table, field.name)
+            return _placed(table, field, value)
     raise InvalidTypeError(f"{value._object.name} is no member of {enum.name}.", path=path)
+
+
+def _placed(table: v.Table, field: Field, value: v.Table) -> v.Table:
+    """The table seen from its new place, with what was assigned to it so far."""
+    placed: v.Table = v.view_type(value._object)(value._wire, value._position, table, field.name)
+    if value._changes is not None:
+        object.__setattr__(placed, "_changes", dict(value._changes))
+    return placed
 
 
 def _adopt(table: v.Table, field: Field, values: dict[str, Any]) -> Any:

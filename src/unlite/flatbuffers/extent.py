@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from unlite.errors import CorruptFileError
 from unlite.flatbuffers import schema as s
 from unlite.flatbuffers import view as v
 from unlite.flatbuffers.wire import TABLE
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
     from unlite.flatbuffers.schema import Field, Object
     from unlite.flatbuffers.wire import Wire
+
+UNFOLDING = 4  # times the file's length that may be read
 
 
 class Extent:
@@ -31,13 +34,28 @@ class Extent:
         self.end = 0
         self.references: Counter[int] = Counter()
         self._wire: Wire = root._wire
-        self._seen: set[tuple[int, int]] = set()
+        self._seen: set[tuple[int, int, int]] = set()
+        self._work = UNFOLDING * self._wire.size
         stack = [(root._object, root._position)]
-        while stack:
-            owner, position = stack.pop()
-            if (position, owner.index) not in self._seen:
-                self._seen.add((position, owner.index))
-                stack.extend(self._table(owner, position))
+        try:
+            while stack:
+                owner, position = stack.pop()
+                if self._is_new(position, owner.index, -1, 4):
+                    stack.extend(self._table(owner, position))
+        except CorruptFileError as error:
+            error.path = error.path or "root"
+            raise
+
+    def _is_new(self, position: int, owner: int, field: int, length: int) -> bool:
+        """Whether an object was not looked at before; counts what is read, as overlapping objects could be many."""
+        key = position, owner, field
+        if key in self._seen:
+            return False
+        self._seen.add(key)
+        self._work -= length
+        if self._work < 0:
+            raise self._wire.corrupt("the file unfolds to many times its size: its parts overlap.", position)
+        return True
 
     def _reach(self, end: int) -> None:
         self.end = max(self.end, end)
@@ -91,6 +109,8 @@ class Extent:
         element = field.type.element
         if element in s.SCALARS or (field.object is not None and field.object.is_struct):
             return
+        if element != s.UNION and not self._is_new(target, field.owner.index, field.id, 4 * count):
+            return  # shared: its entries are pointed to once, by this vector
         kinds: list[int] = []
         if element == s.UNION and slots[field.id - 1]:
             first, number = wire.vector(wire.follow(table + slots[field.id - 1]), 1)

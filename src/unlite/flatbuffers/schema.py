@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from functools import cached_property
 from struct import Struct
-from typing import TYPE_CHECKING
 
 from unlite.errors import CorruptFileError, NotFoundError, UnsupportedFormatError
 from unlite.flatbuffers.source import MemorySource, Source
 from unlite.flatbuffers.wire import Wire
 
+TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
@@ -315,7 +315,10 @@ class Schema:
         at = self._root.at(4)
         if not at:
             raise UnsupportedFormatError("the schema has no root_type.", file=self.name, mend="Name the root table.")
-        return self.object(self._object_positions.index(self._root.wire.follow(at)))
+        position = self._root.wire.follow(at)
+        if position not in self._object_positions:
+            raise CorruptFileError("its root table is none of its objects.", file=self.name, offset=at)
+        return self.object(self._object_positions.index(position))
 
     def object(self, index: int) -> Object:
         """Table or struct number ``index``."""

@@ -7,13 +7,15 @@ checked against the source's size first.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, BinaryIO
+from struct import error as StructError  # noqa: N812 - a class, whatever its name
 
 from unlite.errors import CorruptFileError, InvalidTypeError, UnliteError
 
+TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from struct import Struct
+    from typing import Any, BinaryIO
 
     from typing_extensions import Buffer
 
@@ -32,7 +34,7 @@ class Source:
     name: str
 
     def unpack(self, layout: Struct, offset: int) -> tuple[Any, ...]:
-        """The values of ``layout`` at ``offset``. Raises CorruptFileError where they do not lie inside."""
+        """The values of ``layout`` at ``offset`` (0 or more). Raises CorruptFileError where they do not lie inside."""
         raise NotImplementedError
 
     def view(self, offset: int, length: int) -> memoryview:
@@ -72,9 +74,11 @@ class MemorySource(Source):
         self.name = name
 
     def unpack(self, layout: Struct, offset: int) -> tuple[Any, ...]:
-        if offset < 0 or offset + layout.size > self.size:
+        try:
+            return layout.unpack_from(self._data, offset)
+        except StructError:
             self.check(offset, layout.size)
-        return layout.unpack_from(self._data, offset)
+            raise
 
     def view(self, offset: int, length: int) -> memoryview:
         if offset < 0 or length < 0 or offset + length > self.size:
@@ -90,8 +94,9 @@ class MappedFile(MemorySource):
 
         try:
             self._file: BinaryIO = open(path, "rb")  # noqa: SIM115 - kept open for kernel copies, closed in close()
-        except OSError as error:
-            raise UnliteError(f"cannot be opened: {error.strerror}.", file=os.fspath(path)) from error
+        except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise UnliteError(f"cannot be opened: {reason}.", file=os.fsdecode(path)) from error
         size = os.fstat(self._file.fileno()).st_size
         mapped: mmap.mmap | bytes = b""
         if size:
@@ -99,17 +104,17 @@ class MappedFile(MemorySource):
             if hasattr(mmap, "MADV_RANDOM"):
                 # Listing reads here and there; the kernel's read-ahead would load megabytes for it.
                 mapped.madvise(mmap.MADV_RANDOM)
-        super().__init__(mapped, os.fspath(path))
+        super().__init__(mapped, os.fsdecode(path))
 
     def fileno(self) -> int | None:
-        return self._file.fileno()
+        return None if self._file.closed else self._file.fileno()
 
     def chunks(self, offset: int, length: int) -> Iterator[memoryview]:
         """Plain reads: mapped pages that bulk work touched would stay resident."""
         self.check(offset, length)
-        end = offset + length
+        end, descriptor = offset + length, self.fileno() if hasattr(os, "pread") else None
         while offset < end:
-            piece = os.pread(self._file.fileno(), min(CHUNK, end - offset), offset) if hasattr(os, "pread") else b""
+            piece = b"" if descriptor is None else os.pread(descriptor, min(CHUNK, end - offset), offset)
             if not piece:
                 piece = bytes(self.view(offset, min(CHUNK, end - offset)))
             yield memoryview(piece)

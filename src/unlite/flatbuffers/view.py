@@ -11,13 +11,16 @@ fields and nothing else: what one can do with a view are functions.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from struct import Struct as Layout
-from typing import TYPE_CHECKING, Any
 
 from unlite.errors import CorruptFileError, InvalidTypeError, NoSuchIndexError, UnknownFieldError
 from unlite.flatbuffers import schema as s
 
+TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
+    from typing import Any
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -27,10 +30,17 @@ if TYPE_CHECKING:
 CODES = dict(
     zip(range(s.U_TYPE, s.DOUBLE + 1), ("B", "?", "b", "B", "h", "H", "i", "I", "q", "Q", "f", "d"), strict=True)
 )
-NUMPY_CODES = dict(zip(
-        "B?bhHiIqQfd", ("u1", "?", "i1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", "<f4", "<f8"), strict=True
-    ))
+NUMPY_CODES = dict(
+    zip("B?bhHiIqQfd", ("u1", "?", "i1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", "<f4", "<f8"), strict=True)
+)
 _SET = object.__setattr__
+SHOWN_DEPTH = 8  # tables within tables that str() shows
+
+
+@lru_cache(256)
+def vector_layout(count: int, code: str) -> Layout:
+    """So many elements of a type as in ``struct``; the usual ones are kept."""
+    return Layout(f"<{count}{code}")
 
 
 class View:
@@ -66,17 +76,19 @@ def locate(error: CorruptFileError, view: View, name: str) -> CorruptFileError:
 
 def changes(view: View) -> dict[int, Any]:
     """The view's own record of what was assigned below it, known to all its parents."""
-    if view._changes is not None:
-        return view._changes
-    held: dict[int, Any] | None = None
-    if view._parent is not None:
-        beside = changes(view._parent)
-        key = view._key
-        slot = key if isinstance(key, int) else _object(view._parent).by_name[key].id
-        held = getattr(beside.setdefault(slot, view), "_changes", None)
-    made: dict[int, Any] = {} if held is None else held
-    _SET(view, "_changes", made)
-    return made
+    chain = [view]
+    while chain[-1]._changes is None and chain[-1]._parent is not None:
+        chain.append(chain[-1]._parent)
+    record = chain[-1]._changes
+    for at in reversed(chain):
+        if at._changes is None:
+            held: dict[int, Any] | None = None
+            if record is not None and at._parent is not None:
+                slot = at._key if isinstance(at._key, int) else _object(at._parent).by_name[at._key].id
+                held = getattr(record.setdefault(slot, at), "_changes", None)
+            _SET(at, "_changes", {} if held is None else held)
+        record = at._changes
+    return record if record is not None else {}
 
 
 def _object(view: View) -> Object:
@@ -120,8 +132,7 @@ class Table(View):
         return f"<{self._object.name} {path(self)}>".replace(" >", ">")
 
     def __str__(self) -> str:
-        fields = ", ".join(f"{field.name}={_brief(get(self, field))}" for field in present(self))
-        return f"{self._object.name.rpartition('.')[2]}({fields})"
+        return _described(self, SHOWN_DEPTH)
 
 
 class Struct(View):
@@ -132,23 +143,29 @@ class Struct(View):
     _position: int
 
     def __init__(self, wire: Wire, position: int, parent: View | None, key: str | int) -> None:
-        self._wire = wire
-        self._position = position
-        self._parent = parent
-        self._key = key
-        self._changes = None
+        _SET(self, "_wire", wire)
+        _SET(self, "_position", position)
+        _SET(self, "_parent", parent)
+        _SET(self, "_key", key)
+        _SET(self, "_changes", None)
+        if position + self._object.bytesize > wire.size:
+            error = wire.corrupt(f"a {self._object.name} at byte 0x{position:X} leaves the file.", position)
+            raise locate(error, self, "")
 
     def __getattr__(self, name: str) -> Any:
         raise _unknown_field(self._object, name)
 
+    def __setattr__(self, name: str, value: object) -> None:
+        raise InvalidTypeError("a struct is assigned as a whole, as a dict of its fields.", path=f"{path(self)}.{name}")
+
     def __getitem__(self, name: str) -> Any:
-        if name not in self._object.by_name:
+        field = self._object.by_name.get(name)
+        if field is None:
             raise _unknown_field(self._object, name)
-        return getattr(self, name)
+        return _struct_getter(field)(self)
 
     def __str__(self) -> str:
-        fields = (f"{field.name}={_brief(self[field.name])}" for field in self._object.fields)
-        return f"{self._object.name.rpartition('.')[2]}({', '.join(fields)})"
+        return _described(self, SHOWN_DEPTH)
 
 
 class UnknownUnion(View):
@@ -163,7 +180,7 @@ class UnknownUnion(View):
         return "a value of unknown type"
 
 
-class Vector(View, Sequence[Any]):
+class Vector(View, Sequence["Any"]):
     """A vector or array. Elements come as the fields of a table do."""
 
     __slots__ = ("_count", "_field", "_start")
@@ -235,7 +252,7 @@ class ScalarVector(Vector):
 
     def tolist(self) -> list[Any]:
         """All values."""
-        values = list(Layout(f"<{self._count}{self.code}").unpack(self.memoryview()))
+        values = list(self._wire.unpack(vector_layout(self._count, self.code), self._start))
         enum = self._field.enum
         return [enum.label(value) for value in values] if enum is not None else values
 
@@ -352,20 +369,36 @@ def _scalar_getter(field: Field) -> Callable[[Table], Any]:
     return getter
 
 
-def _vector(wire: Wire, position: int, field: Field, parent: View) -> Vector:
+def _vector_kind(field: Field) -> type[Vector]:
     element = field.type.element
-    size, _ = field.element()
-    start, count = (wire.vector64 if field.type.base == s.VECTOR64 else wire.vector)(position, size)
-    kind: type[Vector]
     if element in s.SCALARS:
-        kind = ScalarVector
-    elif element == s.STRING:
-        kind = StringVector
-    elif element == s.UNION:
-        kind = UnionVector
-    else:
-        kind = StructVector if field.object is not None and field.object.is_struct else TableVector
-    return kind(wire, start, count, field, parent, field.name)
+        return ScalarVector
+    if element == s.STRING:
+        return StringVector
+    if element == s.UNION:
+        return UnionVector
+    return StructVector if field.object is not None and field.object.is_struct else TableVector
+
+
+def _vector_reader(field: Field) -> Callable[[Table, int], Vector]:
+    kind, name, (size, _) = _vector_kind(field), field.name, field.element()
+    if field.offset64 or field.type.base == s.VECTOR64:
+        wide = field.type.base == s.VECTOR64
+
+        def long(table: Table, at: int) -> Vector:
+            wire = table._wire
+            position = wire.follow64(at) if field.offset64 else wire.follow(at)
+            start, count = (wire.vector64 if wide else wire.vector)(position, size)
+            return kind(wire, start, count, field, table, name)
+
+        return long
+
+    def short(table: Table, at: int) -> Vector:
+        wire = table._wire
+        start, count = wire.vector(wire.follow(at), size)
+        return kind(wire, start, count, field, table, name)
+
+    return short
 
 
 def _offset_reader(field: Field) -> Callable[[Table, int], Any]:
@@ -373,11 +406,12 @@ def _offset_reader(field: Field) -> Callable[[Table, int], Any]:
     base = field.type.base
     if base == s.OBJ and field.object is not None and field.object.is_struct:
         return lambda table, at: view_type(field.object)(table._wire, at, table, field.name)
-    follow = "follow64" if field.offset64 else "follow"
     if base == s.STRING:
-        return lambda table, at: table._wire.string(getattr(table._wire, follow)(at))
+        if field.offset64:
+            return lambda table, at: table._wire.string(table._wire.follow64(at))
+        return lambda table, at: table._wire.string(table._wire.follow(at))
     if base in (s.VECTOR, s.VECTOR64):
-        return lambda table, at: _vector(table._wire, getattr(table._wire, follow)(at), field, table)
+        return _vector_reader(field)
     if base == s.UNION:
 
         def union(table: Table, at: int) -> Any:
@@ -420,7 +454,10 @@ def _struct_getter(field: Field) -> Callable[[Struct], Any]:
         if base == s.ARRAY:
             kind = ScalarVector if field.type.element in s.SCALARS else StructVector
             return kind(self._wire, at, field.type.fixed_length, field, self, field.name)
-        (value,) = self._wire.unpack(s.SCALARS[base], at)
+        try:
+            (value,) = self._wire.unpack(s.SCALARS[base], at)
+        except CorruptFileError as error:
+            raise locate(error, self, f".{field.name}") from None
         return field.enum.label(value) if field.enum is not None else value
 
     return getter
@@ -482,9 +519,17 @@ def _unknown_field(owner: Object, name: str) -> UnknownFieldError:
     )
 
 
-def _brief(value: object) -> str:
+def _described(view: Table | Struct, depth: int) -> str:
+    fields = present(view) if isinstance(view, Table) else view._object.fields
+    inner = (f"{field.name}={_brief(view[field.name], depth)}" for field in fields) if depth else ("...",)
+    return f"{view._object.name.rpartition('.')[2]}({', '.join(inner)})"
+
+
+def _brief(value: object, depth: int) -> str:
     if isinstance(value, Vector):
         return (
             repr(value.tolist()) if isinstance(value, ScalarVector) and len(value) <= 16 else f"<{len(value)} entries>"
         )
+    if isinstance(value, (Table, Struct)):
+        return _described(value, depth - 1)
     return str(value) if isinstance(value, View) else repr(value)

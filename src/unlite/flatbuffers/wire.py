@@ -7,10 +7,10 @@ buffer begins in it.
 from __future__ import annotations
 
 from struct import Struct
-from typing import TYPE_CHECKING
 
 from unlite.errors import CorruptFileError
 
+TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
     from unlite.flatbuffers.source import Source
 
@@ -28,7 +28,7 @@ class Wire:
         origin: Where the buffer begins in the source (4 behind a size prefix).
     """
 
-    __slots__ = ("_vtables", "origin", "size", "source", "unpack")
+    __slots__ = ("_vtable_bytes", "_vtables", "origin", "size", "source", "unpack")
 
     def __init__(self, source: Source, origin: int = 0) -> None:
         self.source = source
@@ -36,6 +36,7 @@ class Wire:
         self.size = source.size
         self.unpack = source.unpack
         self._vtables: dict[int, tuple[int, ...]] = {}
+        self._vtable_bytes = 0
 
     def corrupt(self, message: str, offset: int) -> CorruptFileError:
         """An error at ``offset``, for the caller to raise."""
@@ -86,6 +87,10 @@ class Wire:
         vtable_bytes, _ = self.unpack(TABLE, vtable)
         if vtable_bytes < 4 or vtable_bytes % 2 or vtable + vtable_bytes > self.size:
             raise self.corrupt(f"the vtable at byte 0x{vtable:X} has an impossible size, {vtable_bytes}.", vtable)
+        # Kept for later: without this bound, overlapping vtables would fill many times the file's size in memory.
+        self._vtable_bytes += vtable_bytes
+        if self._vtable_bytes > self.size:
+            raise self.corrupt("the vtables overlap: together they are longer than the file.", vtable)
         return self.unpack(Struct(f"<{(vtable_bytes - 4) // 2}H"), vtable + 4)
 
     def vector(self, position: int, element_size: int) -> tuple[int, int]:

@@ -22,10 +22,12 @@ from unlite.flatbuffers.source import MemorySource, Source
 if TYPE_CHECKING:
     from unlite.flatbuffers.schema import Field, Object
     from unlite.flatbuffers.sink import Sink
+    from unlite.flatbuffers.wire import Wire
 
 LIMIT = 2**31 - 1  # C++ readers refuse more; offsets are signed there
 BULK = 4096  # vectors from this size on stand behind all tables
 DEPTH = 128  # nested tables; C++ verifiers stop at 64
+UNFOLDING = 4  # times its length that a source may be written: objects in a sound file do not overlap
 
 Override = Callable[[v.Table], Mapping[int, Any]]
 
@@ -168,6 +170,7 @@ class Plan:
         self._bulk: list[_Node] = []
         self._bulk64: list[_Node] = []
         self._lost: list[str] = []
+        self._taken: dict[int, int] = {}
         self._root = self._table(owner, value, "", 0)
         if self._lost and not drop_unknown:
             raise LostFieldsError(self._lost)
@@ -206,6 +209,8 @@ class Plan:
         if depth > DEPTH:
             raise CorruptFileError(f"tables are nested more than {DEPTH} deep.", path=path)
         if isinstance(value, v.Table):
+            if value._object is not owner and value._object.name != owner.name:
+                raise InvalidTypeError(f"a {owner.name} is wanted, not a {value._object.name}.", path=path)
             key = (id(value._wire), value._position, owner.index)
             if value._changes is None and key in self._memo:
                 return self._memo[key]
@@ -237,20 +242,43 @@ class Plan:
         unknown = v.unknown_fields(table)
         if unknown and not self._drop_unknown:
             self._lost.extend(f"{v.path(table) or 'root'}, field id {number}" for number in unknown)
-        override = self._override(table) if self._override else {}
-        changes = table._changes or {}
+        self._take(table._wire.source, 4, path)
+        given = {**(table._changes or {}), **(self._override(table) if self._override else {})}
         cells: list[tuple[Field, Any]] = []
         for field in reversed(owner.fields):
-            if field.id in override or field.id in changes:
-                given = override[field.id] if field.id in override else changes[field.id]
-                if given is not None:
-                    kind = v.get(table, owner.fields[field.id - 1]) if _is_union(field) else None
-                    cells.append((field, self._cell(field, given, kind, _join(path, field.name), depth)))
-                continue
             slot = table._slots[field.id] if field.id < len(table._slots) else 0
-            if slot:
-                cells.append((field, self._stored(field, table, table._position + slot, path, depth)))
-        return self._finish([cell for cell in cells if cell[1] is not None])
+            kind = v.get(table, owner.fields[field.id - 1]) if _is_union(field) else None
+            cell: Any = None
+            try:
+                if field.id not in given:
+                    cell = self._stored(field, table, table._position + slot, path, depth) if slot else None
+                elif given[field.id] is not None:
+                    cell = self._cell(field, given[field.id], kind, _join(path, field.name), depth)
+            except CorruptFileError as error:
+                error.path = error.path or _join(path, field.name)
+                raise
+            if self._drop_unknown and kind is not None:
+                self._drop_types(field, kind, cell, given)
+            if cell is not None:
+                cells.append((field, cell))
+        return self._finish(cells)
+
+    @staticmethod
+    def _drop_types(field: Field, kind: Any, cell: object, given: dict[int, Any]) -> None:
+        """Takes out the type of each union value that was left out. The types' field comes after that of the values."""
+        if field.type.base == s.UNION:
+            if cell is None and kind != "NONE":
+                given[field.id - 1] = None
+        elif isinstance(cell, _Offsets) and None in cell.targets:
+            given[field.id - 1] = [0 if target is None else k for target, k in zip(cell.targets, kind, strict=True)]
+
+    def _take(self, source: Source, length: int, path: str = "") -> None:
+        """Counts what is read of a source, so that a small file in which all overlaps does not fill the disk."""
+        taken = self._taken[id(source)] = self._taken.get(id(source), 0) + length
+        if taken > UNFOLDING * source.size + BULK:
+            raise CorruptFileError(
+                "unfolds to many times its size: its parts overlap.", file=source.name, path=path or "root"
+            )
 
     def _stored(self, field: Field, table: v.Table, at: int, path: str, depth: int) -> Any:
         """The cell of a field as it stands in a file: raw bytes where possible, so that nothing is reinterpreted."""
@@ -258,24 +286,27 @@ class Plan:
         if base in s.SCALARS or (base == s.OBJ and field.object is not None and field.object.is_struct):
             return bytes(wire.source.view(at, field.inline()[0]))
         position = wire.follow64(at) if field.offset64 else wire.follow(at)
-        key = (id(wire), position, "string" if base == s.STRING else (field.owner.index, field.id))
+        if base == s.STRING:
+            node = self._stored_string(wire, position)
+        elif base in (s.VECTOR, s.VECTOR64) and (field.type.element in s.SCALARS or self._is_struct_vector(field)):
+            stored = v.get(table, field)
+            node = self._raw_vector(field, wire.source, stored._start, len(stored) * field.element()[0], len(stored))
+        elif base == s.UNION:
+            kind = v.get(table, field.owner.fields[field.id - 1])
+            return self._union(field, kind, v.get(table, field), _join(path, field.name), depth, (wire, position))
+        else:
+            kind = v.get(table, field.owner.fields[field.id - 1]) if _is_union(field) else None
+            return self._cell(field, v.get(table, field), kind, _join(path, field.name), depth)
+        return (node,) if field.offset64 else node
+
+    def _stored_string(self, wire: Wire, position: int) -> _Node:
+        key = (id(wire), position, "string")
         node = self._memo.get(key)
         if node is None:
-            if base == s.STRING:
-                start, count = wire.vector(position, 1)
-                node = self._blob(pack("<I", count), wire.source, start, count, 4, b"\0")
-            elif base in (s.VECTOR, s.VECTOR64) and (field.type.element in s.SCALARS or self._is_struct_vector(field)):
-                stored = v.get(table, field)
-                node = self._raw_vector(
-                    field, wire.source, stored._start, len(stored) * field.element()[0], len(stored)
-                )
-            else:
-                name = _join(path, field.name)
-                kind = v.get(table, field.owner.fields[field.id - 1]) if _is_union(field) else None
-                return self._cell(field, v.get(table, field), kind, name, depth)
-            self._memo[key] = node
+            start, count = wire.vector(position, 1)
+            node = self._memo[key] = self._blob(pack("<I", count), wire.source, start, count, 4, b"\0")
             self._kept.append(wire)
-        return (node,) if field.offset64 else node
+        return node
 
     def _cell(self, field: Field, value: Any, kind: object, path: str, depth: int) -> Any:
         """The cell of a field with any value: inline bytes, a node, or (node,) for a 64-bit offset."""
@@ -301,20 +332,29 @@ class Plan:
         data = value if isinstance(value, bytes) else encode(value, path)
         return self._blob(pack("<I", len(data)), MemorySource(data), 0, len(data), 4, b"\0")
 
-    def _union(self, field: Field, kind: object, value: object, path: str, depth: int) -> _Node:
+    def _union(
+        self, field: Field, kind: object, value: object, path: str, depth: int, stored: tuple[Wire, int] | None = None
+    ) -> Any:
+        """The node of a union's value, None for one to leave out. ``stored``: where it stands, if it is unchanged."""
         enum = field.enum
         number = enum.number(kind) if enum is not None and isinstance(kind, (str, int)) else None
         member = enum.member(number) if enum is not None and number is not None else None
         if isinstance(value, v.UnknownUnion) or member is None:
-            if isinstance(value, v.UnknownUnion) and self._drop_unknown:
-                return None  # type: ignore[return-value]  # filtered out by _view_table
             if isinstance(value, v.UnknownUnion):
-                self._lost.append(f"{path}, union type {kind}")
-                return None  # type: ignore[return-value]
+                self._lost.append(f"{path}, union type {kind}")  # refused, or dropped, by who asked for the plan
+                return None
             raise InvalidValueError(f"{kind!r} is no type of this union.", path=path)
+        if value is None:
+            return None  # a type without a value
         if member.base == s.STRING:
-            return self._string(value, path)
+            return self._string(value, path) if stored is None else self._stored_string(*stored)
         owner = field._schema.object(member.index)
+        if owner.is_struct and stored is not None:
+            key = (id(stored[0]), stored[1], owner.index)
+            if key not in self._memo:
+                self._memo[key] = self._blob(b"", stored[0].source, stored[1], owner.bytesize, owner.minalign)
+                self._kept.append(stored[0])
+            return self._memo[key]
         if owner.is_struct:
             data = pack_struct(owner, value, path)
             return self._blob(b"", MemorySource(data), 0, len(data), owner.minalign)
@@ -335,10 +375,12 @@ class Plan:
             return self._raw_vector(field, MemorySource(data), 0, len(data), len(value))
         key: tuple[Any, ...] = ()
         if isinstance(value, v.Vector) and value._changes is None and value._start >= 0:
-            key = (id(value._wire), value._start, field.owner.index, field.id)
+            # Two tables may share the values of a vector of unions, but not their types.
+            key = (id(value._wire), value._start, field.owner.index, field.id, tuple(kinds or ()))
             if key in self._memo:
                 return self._memo[key]
             self._kept.append(value._wire)
+            self._take(value._wire.source, 4 * len(value), path)
         # Backwards, as all children are planned: the order is turned round at the end.
         backwards = reversed(range(len(value)))
         targets = [self._entry(field, value, kinds, i, path, depth) for i in backwards]
@@ -352,19 +394,14 @@ class Plan:
         name = f"{path}[{i}]"
         if field.type.element == s.UNION:
             if not isinstance(kinds, Sequence) or len(kinds) != len(value):
-                raise InvalidValueError("a vector of unions needs as many types as values.", path=path)
-            return None if kinds[i] in ("NONE", 0) else self._union(field, kinds[i], value[i], name, depth)
+                error = CorruptFileError if isinstance(value, v.UnionVector) else InvalidValueError
+                raise error("a vector of unions needs as many types as values.", path=path)
+            if kinds[i] in ("NONE", 0):
+                return None
+            return self._union(field, kinds[i], value[i], name, depth, _place(value, i))  # type: ignore[no-any-return]
         if field.type.element == s.STRING:
-            if isinstance(value, v.StringVector) and value._changes is None:
-                wire = value._wire
-                position = wire.follow(value._start + 4 * i)
-                key = (id(wire), position, "string")
-                if key not in self._memo:
-                    start, count = wire.vector(position, 1)
-                    self._memo[key] = self._blob(pack("<I", count), wire.source, start, count, 4, b"\0")
-                    self._kept.append(wire)
-                return self._memo[key]
-            return self._string(value[i], name)
+            stored = _place(value, i)
+            return self._string(value[i], name) if stored is None else self._stored_string(*stored)
         return self._table(field.the_object, value[i], name, depth + 1)
 
     def _raw_vector(self, field: Field, source: Source, start: int, length: int, count: int) -> _Node:
@@ -383,6 +420,7 @@ class Plan:
         self, head: bytes, source: Source, start: int, length: int, align: int, tail: bytes = b"", *, wide: bool = False
     ) -> _Node:
         source.check(start, length)
+        self._take(source, length)
         node = _Blob(head, source, start, length, align, tail)
         (self._bulk64 if wide else self._bulk if length >= BULK else self._nodes).append(node)
         return node
@@ -415,6 +453,13 @@ class Plan:
         node = _TableNode(at, align, vtable, placed)
         self._nodes.append(node)
         return node
+
+
+def _place(vector: Sequence[Any], index: int) -> tuple[Wire, int] | None:
+    """Where an entry of a vector of strings or unions stands in a file; None for values that were given or changed."""
+    if isinstance(vector, (v.StringVector, v.UnionVector)) and index not in (vector._changes or ()):
+        return vector._wire, vector._wire.follow(vector._start + 4 * index)
+    return None
 
 
 def _is_union(field: Field) -> bool:
@@ -458,11 +503,13 @@ def pack_scalars(field: Field, value: Any, path: str) -> bytes | memoryview:
     base, (size, _) = field.type.element, field.element()
     if hasattr(value, "dtype"):
         dtype = v.NUMPY_CODES[v.CODES[base]]
-        if not (value.dtype == dtype or size == 1):
+        if not (value.dtype == dtype or base == s.U_BYTE):
             raise InvalidTypeError(f"elements of type {dtype} are wanted, not {value.dtype}.", path=path)
         return memoryview(value.tobytes())
     if isinstance(value, (bytes, bytearray, memoryview)):
-        data = memoryview(value).cast("B")
+        data = memoryview(value)
+        # What memoryview can't cast, empty or with gaps, is copied.
+        data = data.cast("B") if data.nbytes and data.c_contiguous else memoryview(data.tobytes())
         if len(data) % size:
             raise InvalidValueError(f"{len(data)} bytes are no whole number of elements of {size} bytes.", path=path)
         return data

@@ -6,12 +6,15 @@ tflite/kernels/internal/portable_tensor_utils.cc.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from unlite.errors import MissingExtraError, UnsupportedFormatError
 
+TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
+
+MOST = 1 << 63
 
 BITS: dict[str, int] = {
     "FLOAT32": 32,
@@ -62,6 +65,18 @@ _NUMPY = {
 }
 _ML_DTYPES = {"BFLOAT16": "bfloat16", "FLOAT8_E4M3FN": "float8_e4m3fn", "FLOAT8_E5M2": "float8_e5m2"}
 _RANGES = {"INT4": (-8, 7), "UINT4": (0, 15), "INT2": (-2, 1)}
+
+
+def elements(shape: Sequence[int]) -> int:
+    """How many elements a shape has; at most 2**63, past what any file holds."""
+    if 0 in shape:
+        return 0
+    total = 1
+    for size in shape:
+        total *= size
+        if abs(total) > MOST:  # a hostile shape of many dimensions would make a number of megabytes
+            return MOST
+    return total
 
 
 def stored_bytes(dtype: str | int, elements: int) -> int | None:

@@ -1,17 +1,19 @@
 """Changing bytes of a file in place, so that an interruption loses nothing.
 
-Before a byte is changed, the old bytes go to a journal beside the file, ``FILE.unlite-undo``, and to the disk. When the
-new bytes are on the disk the journal goes away. A journal that is found later means that the writing was interrupted:
-its bytes are put back.
+Before a byte is changed, the old bytes and the new ones go to a journal beside the file, ``FILE.unlite-undo``, and to
+the disk. When the new bytes are on the disk in the file, the journal goes away. A journal that is found later means
+that the writing was interrupted: the old bytes are put back, if each byte there is still either the old or the new one;
+any other file is left alone. While a process lives that uses a journal, the journal is locked.
 
-Journal: 8 bytes "UNLITEUN", u64 length of the file, u32 number of patches; per patch u64 offset, u64 length, old bytes;
-u32 CRC-32 of all before. Little-endian.
+Journal: 8 bytes "UNLITEUN", u64 length of the file, u32 number of patches; per patch u64 offset, u64 length, old bytes,
+new bytes; u32 CRC-32 of all before. Little-endian.
 """
 
 from __future__ import annotations
 
 import os
 import warnings
+from contextlib import suppress
 from struct import Struct
 from typing import TYPE_CHECKING, BinaryIO
 from zlib import crc32
@@ -21,6 +23,8 @@ from unlite.flatbuffers.sink import write_error
 from unlite.model.save import _patch, sync_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from unlite.model.patch import Patch
 
 SUFFIX = ".unlite-undo"
@@ -37,24 +41,36 @@ def apply(path: str, patches: list[Patch]) -> None:
     """
     journal = path + SUFFIX
     try:
-        with open(path, "r+b") as file:
-            _write_journal(journal, file, patches)
+        with open(path, "r+b") as file, _write_journal(journal, file, patches) as undo:
             try:
                 for patch in patches:
                     _patch(file.fileno(), patch)
                 os.fsync(file.fileno())
-            except OSError as error:
-                _undo(journal, file)
-                raise write_error(error, path) from error
+            except BaseException:
+                _take_back(undo, file, path)
+                _remove(journal, undo)
+                raise
+            _remove(journal, undo)
     except OSError as error:
         raise write_error(error, path) from error
-    os.unlink(journal)
     sync_folder(os.path.dirname(path))
 
 
-def _write_journal(journal: str, file: BinaryIO, patches: list[Patch]) -> None:
+def _take_back(undo: BinaryIO, file: BinaryIO, path: str) -> None:
     try:
-        undo = open(journal, "xb")  # noqa: SIM115 - removed on failure below
+        _put_back(undo, file)
+    except OSError as error:
+        raise SaveError(
+            f"cannot be written, and what was written cannot be taken back now: {error.strerror}.",
+            file=path,
+            mend="Open the file again when it can be written: its old bytes are put back then.",
+        ) from error
+
+
+def _write_journal(journal: str, file: BinaryIO, patches: list[Patch]) -> BinaryIO:
+    """A whole journal on the disk, locked for as long as it is open."""
+    try:
+        undo = open(journal, "x+b")  # noqa: SIM115 - the caller closes it, which lets go of the lock
     except FileExistsError:
         raise SaveError(
             "another save of this file is under way, or was interrupted.",
@@ -62,41 +78,55 @@ def _write_journal(journal: str, file: BinaryIO, patches: list[Patch]) -> None:
             mend="Open the file again: an interrupted save is undone then.",
         ) from None
     try:
-        with undo:
-            _lock(undo)
-            size = os.fstat(file.fileno()).st_size
-            crc = _put(undo, HEAD.pack(MAGIC, size, len(patches)), 0)
-            for patch in patches:
-                crc = _put(undo, ENTRY.pack(patch.offset, patch.length), crc)
-                file.seek(patch.offset)
-                left = patch.length
-                while left:
-                    chunk = file.read(min(CHUNK, left))
-                    if not chunk:
-                        raise SaveError("the file was cut short while it was saved.", file=journal)
-                    crc = _put(undo, chunk, crc)
-                    left -= len(chunk)
-            undo.write(CRC.pack(crc))
-            undo.flush()
-            os.fsync(undo.fileno())
+        _lock(undo)
+        crc = _put(undo, HEAD.pack(MAGIC, os.fstat(file.fileno()).st_size, len(patches)), 0)
+        for patch in patches:
+            crc = _put(undo, ENTRY.pack(patch.offset, patch.length), crc)
+            file.seek(patch.offset)
+            left = patch.length
+            while left:
+                chunk = file.read(min(CHUNK, left))
+                if not chunk:
+                    raise SaveError("the file was cut short while it was saved.", file=journal)
+                crc = _put(undo, chunk, crc)
+                left -= len(chunk)
+            for new in patch.source.chunks(patch.start, patch.length):
+                crc = _put(undo, new, crc)
+        undo.write(CRC.pack(crc))
+        undo.flush()
+        os.fsync(undo.fileno())
         sync_folder(os.path.dirname(journal))
     except BaseException:
-        os.unlink(journal)
+        _remove(journal, undo)
+        undo.close()
         raise
+    return undo
 
 
-def _put(file: BinaryIO, data: bytes, crc: int) -> int:
+def _put(file: BinaryIO, data: bytes | memoryview, crc: int) -> int:
     file.write(data)
     return crc32(data, crc)
 
 
 def _lock(file: BinaryIO) -> None:
-    """Marks a journal as being used by a living process, where the system can."""
+    """Marks a journal as being used by a living process, where the system can. Raises SaveError where one does."""
     try:
         import fcntl
     except ImportError:
         return
-    fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    try:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise SaveError(
+            "another process is saving this file now.", file=file.name, mend="Wait until it is done."
+        ) from error
+
+
+def _remove(journal: str, undo: BinaryIO) -> None:
+    if os.name == "nt":
+        undo.close()  # open files cannot be removed there; elsewhere the lock is kept until the journal is gone
+    with suppress(FileNotFoundError):
+        os.unlink(journal)
 
 
 def recover(path: str) -> None:
@@ -107,42 +137,62 @@ def recover(path: str) -> None:
     """
     journal = path + SUFFIX
     try:
-        with open(path, "r+b") as file:
-            undone = _undo(journal, file)
+        with open(journal, "rb") as undo:
+            _lock(undo)
+            if os.fstat(undo.fileno()).st_nlink:  # else that save was finished meanwhile
+                outcome = _recovered(undo, path)
+                _remove(journal, undo)
+                if outcome:
+                    warnings.warn(f"{path}: {outcome}", stacklevel=3)
+    except FileNotFoundError:
+        return
     except OSError as error:
         raise SaveError(
             f"an in-place save of this file was interrupted, and cannot be undone: {error.strerror}.",
             file=path,
             mend=f"Make the file writable and open it again; the old bytes are in {os.path.basename(journal)}.",
         ) from error
-    os.unlink(journal)
-    if undone:
-        warnings.warn(f"{path}: an interrupted in-place save was undone; the file is as it was before.", stacklevel=3)
 
 
-def _undo(journal: str, file: BinaryIO) -> bool:
-    """Puts the journal's bytes back; False where it is not whole (then no byte of the file was changed)."""
-    with open(journal, "rb") as undo:
-        try:
-            _lock(undo)
-        except OSError as error:
-            raise SaveError(
-                "another process is saving this file now.", file=journal, mend="Wait until it is done."
-            ) from error
-        if not _is_whole(undo, os.fstat(file.fileno()).st_size):
-            return False
-        undo.seek(0)
-        _, _, count = HEAD.unpack(undo.read(HEAD.size))
-        for _ in range(count):
-            offset, left = ENTRY.unpack(undo.read(ENTRY.size))
-            file.seek(offset)
-            while left:
-                chunk = undo.read(min(CHUNK, left))
-                file.write(chunk)
-                left -= len(chunk)
-        file.flush()
-        os.fsync(file.fileno())
-    return True
+def _recovered(undo: BinaryIO, path: str) -> str:
+    """Puts the old bytes back where a save was interrupted; what to tell about it, "" for nothing."""
+    if not _is_whole(undo, os.path.getsize(path)):
+        return ""  # the interruption came before a byte of the file was changed
+    with open(path, "rb") as file:
+        if not all(_is_mix(file.read(len(old)), old, new) for old, new in _chunks(undo, file)):
+            return "an interrupted in-place save left a journal that does not fit the file; the file was left alone."
+    with open(path, "r+b") as file:
+        _put_back(undo, file)
+    return "an interrupted in-place save was undone; the file is as it was before."
+
+
+def _is_mix(found: bytes, old: bytes, new: bytes) -> bool:
+    return found in (old, new) or all(a in (b, c) for a, b, c in zip(found, old, new, strict=True))
+
+
+def _put_back(undo: BinaryIO, file: BinaryIO) -> None:
+    file.writelines(old for old, _ in _chunks(undo, file))  # each is written where the file then stands
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _chunks(undo: BinaryIO, file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
+    """The old and the new bytes of a whole journal, in pieces; ``file`` stands where they belong."""
+    undo.seek(0)
+    at = HEAD.size
+    for _ in range(HEAD.unpack(undo.read(HEAD.size))[2]):
+        undo.seek(at)
+        offset, length = ENTRY.unpack(undo.read(ENTRY.size))
+        at += ENTRY.size
+        for done in range(0, length, CHUNK):
+            size = min(CHUNK, length - done)
+            undo.seek(at + done)
+            old = undo.read(size)
+            undo.seek(at + length + done)
+            new = undo.read(size)
+            file.seek(offset + done)
+            yield old, new
+        at += 2 * length
 
 
 def _is_whole(undo: BinaryIO, size: int) -> bool:
@@ -157,9 +207,10 @@ def _is_whole(undo: BinaryIO, size: int) -> bool:
         if len(entry) < ENTRY.size:
             return False
         offset, left = ENTRY.unpack(entry)
-        crc, at = crc32(entry, crc), at + ENTRY.size + left
+        crc, at = crc32(entry, crc), at + ENTRY.size + 2 * left
         if offset + left > size or at + CRC.size > length:
             return False
+        left *= 2
         while left:
             chunk = undo.read(min(CHUNK, left))
             crc, left = crc32(chunk, crc), left - len(chunk)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, MutableMapping
-from typing import TYPE_CHECKING, Any
 
+from unlite.containers.zip_search import may_end_in_zip
 from unlite.errors import AmbiguousNameError, CorruptFileError, UnliteError
 from unlite.flatbuffers import view as v
 from unlite.flatbuffers.source import MemorySource
 from unlite.flatbuffers.wire import Wire
 from unlite.schema import load
 
+TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
+    from typing import Any
+
     from unlite.containers.zip_tail import ZipTail
     from unlite.flatbuffers.source import Source
     from unlite.model.model import Model
@@ -25,7 +28,7 @@ SCHEMAS = {
 """Entries that are FlatBuffers, and the bundled schema of each."""
 
 
-class Metadata(MutableMapping[str, Any]):
+class Metadata(MutableMapping[str, "Any"]):
     """Name -> bytes (memoryview). Assigning replaces an entry or adds one; ``decoded`` says what the bytes mean."""
 
     def __init__(self, model: Model) -> None:
@@ -105,9 +108,10 @@ class AssociatedFiles(Mapping[str, bytes]):
     def tail(self) -> ZipTail | None:
         """The ZIP itself; None where there is none."""
         if not self._searched:
-            from unlite.containers.zip_tail import find_zip_tail
+            if may_end_in_zip(self._source):
+                from unlite.containers.zip_tail import find_zip_tail
 
-            self._tail = find_zip_tail(self._source)
+                self._tail = find_zip_tail(self._source)
             self._searched = True
         return self._tail
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
 
 from unlite.errors import UnliteError
 from unlite.flatbuffers import view as v
@@ -17,7 +16,10 @@ from unlite.model.subgraph import NamedSequence, Subgraph
 from unlite.schema import load
 from unlite.schema.sniff import sniff
 
+TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
+    from typing import Any
+
     from typing_extensions import Self
 
     from unlite.flatbuffers.findings import Finding
@@ -214,8 +216,10 @@ def open_model(file: Any, *, weights: str | os.PathLike[str] | None = None) -> M
     """
     if isinstance(file, Model):
         return file
-    if isinstance(file, (str, os.PathLike)) and os.path.exists(f"{os.fspath(file)}.unlite-undo"):
-        from unlite.model.journal import recover
+    if isinstance(file, (str, os.PathLike)):
+        real = os.path.realpath(os.fsdecode(file))  # the journal lies beside the file, not beside a link to it
+        if os.path.exists(f"{real}.unlite-undo"):
+            from unlite.model.journal import recover
 
-        recover(os.fspath(file))
+            recover(real)
     return Model(open_source(file), weights)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from unlite.errors import CorruptFileError, InvalidTypeError
 from unlite.flatbuffers import view as v
 
+TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
+    from typing import Any
+
     from unlite.flatbuffers.view import Table
     from unlite.model.model import Model
     from unlite.model.subgraph import Subgraph
@@ -206,6 +207,6 @@ def append_operator_code(model: Model, code: OperatorCode, version: int) -> int:
     """Adds a copy of ``code`` with another version to the model; its index."""
     table = code._table
     values = {field.name: v.get(table, field) for field in v.present(table)}
-    codes = list(model.root["operator_codes"])
+    codes = [known._table for known in model.operator_codes]  # those views, so that what is assigned to them counts
     model.root.operator_codes = [*codes, {**values, "version": version}]
     return len(codes)

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from unlite.flatbuffers import schema as s
 from unlite.flatbuffers import view as v
-from unlite.flatbuffers.assign import EntryVector
 from unlite.flatbuffers.extent import Extent
 from unlite.flatbuffers.write import encode, is_default, pack_scalar
 
@@ -73,6 +72,8 @@ class _Finder:
 
     def _field(self, table: v.Table, field: Field, at: int, value: Any) -> None:
         """One assignment; ``at``: place of the field's inline value in the file, 0 where it is not stored."""
+        if isinstance(value, v.View) and not isinstance(value, v.ScalarVector) and not self._is_own(value, at):
+            raise _SizeChangeError  # another table or vector was put there
         if isinstance(value, v.Table):
             self._inner(value)
         elif isinstance(value, v.Vector) and not isinstance(value, v.ScalarVector):
@@ -99,13 +100,18 @@ class _Finder:
         self._sole.add(position)
 
     def _entries(self, vector: v.Vector) -> None:
-        if isinstance(vector, EntryVector):
-            raise _SizeChangeError
         before = len(self._patches)
         for entry in (vector._changes or {}).values():
             self._inner(entry)
         if len(self._patches) > before:
             self._sole.add(vector._start - 4)
+
+    def _is_own(self, value: v.View, at: int) -> bool:
+        """Whether a view is still of what the offset at ``at`` leads to."""
+        if value._wire is not self._wire or not at:
+            return False
+        target = self._wire.follow(at)
+        return target == (value._start - 4 if isinstance(value, v.Vector) else getattr(value, "_position", -1))
 
     def _inner(self, value: Any) -> None:
         if not isinstance(value, v.Table):

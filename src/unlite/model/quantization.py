@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from unlite.errors import InvalidValueError
 from unlite.flatbuffers import view as v
 
+TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
     from unlite.flatbuffers.view import Table
 
@@ -103,7 +103,8 @@ def write_quantization(tensor: Table, quantization: Quantization | None, path: s
         old = tensor["quantization"]
     else:
         for name, value in values.items():
-            if value != (list(old[name]) if isinstance(old[name], v.Vector) else old[name]):
+            stored = old[name]
+            if (value or None) != ((list(stored) if isinstance(stored, v.Vector) else stored) or None):
                 setattr(old, name, value)
     if quantization.details is None:
         if old is not None and old["details"] is not None:

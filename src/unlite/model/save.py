@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from unlite.errors import InvalidValueError, SaveError
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from unlite.flatbuffers.sink import Sink
+    from unlite.flatbuffers.source import Source
     from unlite.model.model import Model
 
 
@@ -54,6 +56,31 @@ def save(
     return SaveReport("patched", target, size, sum(patch.length for patch in patches))
 
 
+def as_source(model: Model) -> Source:
+    """The bytes that ``save`` would write: the opened file where nothing changed, else a temporary file without a name.
+
+    Raises:
+        LostFieldsError: a rewrite would drop fields that no known schema has.
+    """
+    if not model.is_changed:
+        return model.file
+    from unlite.flatbuffers.spool import Spool
+
+    spool = Spool()
+    spool.name = model.file.name
+    patches = find_patches(model) if _is_current(model) else None
+    if patches is None:
+        from unlite.model.rewrite import Rewrite
+
+        Rewrite(model).write(spool)
+        return spool
+    for patch in sorted(patches, key=lambda patch: patch.offset):
+        spool.copy(model.file, spool.position, patch.offset - spool.position)
+        spool.copy(patch.source, patch.start, patch.length)
+    spool.copy(model.file, spool.position, model.file.size - spool.position)
+    return spool
+
+
 def _is_current(model: Model) -> bool:
     """Whether the opened bytes can be kept: of the newest version, or unchanged."""
     return model.file is model.source or not model.is_changed
@@ -68,9 +95,11 @@ def write_atomically(path: str, write: Callable[[Sink], object], patches: list[P
         SaveError: the folder is not there, the disk is full, or it is not allowed.
     """
     target = os.path.realpath(path)  # a link stays a link
-    folder, name = os.path.split(target)
+    folder = os.path.dirname(target)
+    if os.path.exists(target) and not os.path.isfile(target):
+        raise SaveError("is a folder or a device, and is left alone.", file=path, mend="Name a file.")
     try:
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{name[:100]}.", suffix=".tmp", dir=folder)
+        descriptor, temporary = tempfile.mkstemp(prefix=".unlite-", suffix=".tmp", dir=folder)
     except OSError as error:
         raise write_error(error, path) from error
     try:
@@ -85,8 +114,8 @@ def write_atomically(path: str, write: Callable[[Sink], object], patches: list[P
             raise write_error(error, path) from error
         finally:
             os.close(descriptor)
-        _take_over_mode(temporary, target)
         try:
+            _take_over_mode(temporary, target)
             os.replace(temporary, target)
         except OSError as error:
             raise write_error(error, path) from error
@@ -120,16 +149,24 @@ def sync_folder(folder: str) -> None:
     """Makes a rename durable, where the system can."""
     if os.name != "posix":
         return
-    descriptor = os.open(folder or ".", os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    # The file has its name by now: a file system that can't sync a folder makes that no failure.
+    with suppress(OSError):
+        descriptor = os.open(folder or ".", os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _save_in_place(model: Model, target: str, patches: list[Patch] | None) -> SaveReport:
-    if model.path is None or not os.path.exists(target) or not os.path.samefile(model.path, target):
-        raise InvalidValueError("in_place writes into the file that was opened, and into no other.", file=target)
+    # The file itself counts, not its name: after a save another file bears that.
+    opened = model.file.fileno() if model.path is not None else None
+    if opened is None or not os.path.exists(target) or not os.path.samestat(os.fstat(opened), os.stat(target)):
+        raise InvalidValueError(
+            "in_place writes into the file that was opened, and into no other.",
+            file=target,
+            mend="Where the file was saved or replaced since, open it again.",
+        )
     if patches is None:
         raise SaveError(
             "the changes do not keep their sizes, so they cannot be written in place. Nothing was changed.",

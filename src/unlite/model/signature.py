@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from unlite.errors import CorruptFileError
 
+TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
     from unlite.flatbuffers.view import Table, Vector
     from unlite.model.model import Model

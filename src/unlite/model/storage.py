@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
 
 from unlite.errors import CorruptFileError, NotFoundError, UnsafePathError
 from unlite.flatbuffers.source import MappedFile, Source
 from unlite.flatbuffers.view import ScalarVector
 
+TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
     from unlite.flatbuffers.view import Table
     from unlite.model.model import Model
@@ -141,7 +142,7 @@ def weight_file(model: Model, name: str, path: str) -> Source:
         folder = os.path.dirname(os.path.abspath(model.source.name))
     parts = name.replace("\\", "/").split("/")
     target = os.path.join(folder, *parts)
-    unsafe = not name or "\0" in name or ".." in parts or os.path.isabs(name) or parts[0] == "" or ":" in parts[0]
+    unsafe = not name or "\0" in name or ".." in parts or os.path.isabs(name) or parts[0] == "" or ":" in name
     # A link inside the folder may lead out of it; only a folder that was named by the caller is trusted so far.
     if unsafe or not (asked or _inside(folder, target)):
         raise UnsafePathError(

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Generic, TypeVar, overload
 
 from unlite.errors import AmbiguousNameError, CorruptFileError, InvalidTypeError, NoSuchIndexError, NotFoundError
 from unlite.model.operator import Operator
 from unlite.model.tensor import Tensor
 
+TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
+    from typing import TypeVar, overload
+
     from unlite.flatbuffers.view import Table, Vector
     from unlite.model.model import Model
 
-T = TypeVar("T")
+    T = TypeVar("T")
 
 
-class NamedSequence(Sequence[T], Generic[T]):
+class NamedSequence(Sequence["T"]):
     """Objects made from a vector of tables when asked for, the same one each time; by index, or by name.
 
     A name that several bear raises AmbiguousNameError with their indices.
@@ -37,10 +39,13 @@ class NamedSequence(Sequence[T], Generic[T]):
     def __len__(self) -> int:
         return len(self._tables)
 
-    @overload
-    def __getitem__(self, key: int | str) -> T: ...
-    @overload
-    def __getitem__(self, key: slice) -> list[T]: ...
+    if TYPE_CHECKING:
+
+        @overload
+        def __getitem__(self, key: int | str) -> T: ...
+        @overload
+        def __getitem__(self, key: slice) -> list[T]: ...
+
     def __getitem__(self, key: int | str | slice) -> T | list[T]:
         if isinstance(key, str):
             return self._named(key)
@@ -158,7 +163,11 @@ class Subgraph:
         if self._links is None:
             producers: dict[int, Operator] = {}
             consumers: dict[int, list[Operator]] = {}
+            left = 4 * self.model.source.size
             for operator in self.operators:
+                left -= 4 * (len(operator._table["inputs"] or ()) + len(operator._table["outputs"] or ()))
+                if left < 0:
+                    raise CorruptFileError("more inputs and outputs than the file holds.", path=operator.path)
                 for tensor in operator.outputs:
                     if tensor is not None:
                         producers.setdefault(tensor.index, operator)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from math import prod
-from typing import TYPE_CHECKING, Any
-
 from unlite.errors import CorruptFileError, InvalidTypeError, InvalidValueError, NoDataError, NotQuantizedError
-from unlite.model.dtypes import PACKED, numpy_dtype, stored_bytes, value_range
+from unlite.model.dtypes import PACKED, elements, numpy_dtype, stored_bytes, value_range
 from unlite.model.quantization import Quantization, read_quantization, write_quantization
 from unlite.model.storage import Buffer, Span, external_span
 
+TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
+    from typing import Any
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -82,7 +82,7 @@ class Tensor:
     @property
     def nbytes(self) -> int:
         """Bytes of all its elements as stored, not sparse; of a constant of strings, its stored length; else 0."""
-        size = stored_bytes(self.dtype, prod(self.shape))
+        size = stored_bytes(self.dtype, elements(self.shape))
         if size is None and self.dtype == "STRING":
             span = self._span()
             return span.length if span else 0
@@ -144,7 +144,7 @@ class Tensor:
                     f"there is no buffer {number}, only {len(model.buffers)}.", file=model.source.name, path=self.path
                 )
             span: Span | None = model.buffers[number].span
-            if span is not None and (span.length or prod(self.shape) == 0):
+            if span is not None and (span.length or elements(self.shape) == 0):
                 return span
         external = self._table["external_buffer"]
         return external_span(model, external, self.path) if external else None

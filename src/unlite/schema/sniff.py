@@ -7,11 +7,11 @@ Before that there is no identifier; the root table tells the versions apart.
 from __future__ import annotations
 
 from struct import Struct
-from typing import TYPE_CHECKING, NamedTuple
 
 from unlite.errors import CorruptFileError, UnsupportedFormatError
 from unlite.flatbuffers.wire import U32, Wire
 
+TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
     from unlite.flatbuffers.source import Source
 
@@ -19,7 +19,7 @@ IDENTIFIER = b"TFL3"
 ENDS = Struct("<I")
 
 
-class Format(NamedTuple):
+class Format:
     """What a file was found to be.
 
     Attributes:
@@ -28,9 +28,10 @@ class Format(NamedTuple):
         origin: Where the FlatBuffer begins: 4 behind a size prefix, else 0.
     """
 
-    version: int
-    schema: str
-    origin: int
+    __slots__ = ("origin", "schema", "version")
+
+    def __init__(self, version: int, schema: str, origin: int) -> None:
+        self.version, self.schema, self.origin = version, schema, origin
 
 
 def sniff(source: Source) -> Format:
