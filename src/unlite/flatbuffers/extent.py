@@ -35,6 +35,7 @@ class Extent:
         self.references: Counter[int] = Counter()
         self._wire: Wire = root._wire
         self._seen: set[tuple[int, int, int]] = set()
+        self._fields: dict[int, tuple[Field, ...]] = {}
         self._work = UNFOLDING * self._wire.size
         stack = [(root._object, root._position)]
         try:
@@ -67,11 +68,11 @@ class Extent:
         vtable_bytes, table_bytes = wire.unpack(TABLE, vtable)
         self._reach(vtable + vtable_bytes)
         self._reach(position + table_bytes)
-        for field, slot in zip(owner.fields, slots, strict=False):
-            base = field.type.base
-            if not slot or base in s.SCALARS or (base == s.OBJ and field.object is not None and field.object.is_struct):
+        for field in self._fields_of(owner):
+            slot = slots[field.id] if field.id < len(slots) else 0
+            if not slot:
                 continue
-            at = position + slot
+            base, at = field.type.base, position + slot
             target = wire.follow64(at) if field.offset64 else wire.follow(at)
             self.references[target] += 1
             if base == s.STRING:
@@ -84,6 +85,13 @@ class Extent:
                 yield from self._union(field, kind, target)
             else:
                 yield from self._vector(field, target, position, slots)
+
+    def _fields_of(self, owner: Object) -> tuple[Field, ...]:
+        """The fields that hold offsets."""
+        found = self._fields.get(owner.index)
+        if found is None:
+            found = self._fields[owner.index] = tuple(field for field in owner.fields if not _is_inline(field))
+        return found
 
     def _string(self, position: int) -> None:
         start, count = self._wire.vector(position, 1)
@@ -126,3 +134,8 @@ class Extent:
                 yield from self._union(field, kinds[i], entry)
             elif field.object is not None:
                 yield field.object, entry
+
+
+def _is_inline(field: Field) -> bool:
+    base = field.type.base
+    return base in s.SCALARS or (base == s.OBJ and field.object is not None and field.object.is_struct)

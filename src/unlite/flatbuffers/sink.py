@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from unlite.flatbuffers.source import Source
 
 BUFFER = 1 << 18
+SMALL = 4096  # below this, a look at mapped pages is cheaper than a read
 KERNEL_COPY = 1 << 16  # below this, collecting in memory is cheaper than a system call
 # What copy_file_range answers where two files do not allow it; plain reads do the same then.
 NO_KERNEL_COPY = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.ETXTBSY)
@@ -32,6 +33,9 @@ class Sink:
 
     def copy(self, source: Source, offset: int, length: int) -> None:
         """Takes ``length`` bytes of ``source``."""
+        if length < SMALL:
+            self.write(source.view(offset, length))
+            return
         for chunk in source.chunks(offset, length):
             self.write(chunk)
 

@@ -7,13 +7,14 @@ checked against the source's size first.
 from __future__ import annotations
 
 import os
+from functools import partial
 from struct import error as StructError  # noqa: N812 - a class, whatever its name
 
 from unlite.errors import CorruptFileError, InvalidTypeError, UnliteError
 
 TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from struct import Struct
     from typing import Any, BinaryIO
 
@@ -50,6 +51,9 @@ class Source:
     def fileno(self) -> int | None:
         """Descriptor of the underlying file, for copies inside the kernel; None where there is none."""
         return None
+
+    def trim(self) -> None:
+        """Lets go of mapped pages; whoever reads them again gets them again. Walks over large files call it."""
 
     def check(self, offset: int, length: int) -> None:
         """Raises CorruptFileError unless ``length`` bytes lie at ``offset``."""
@@ -89,6 +93,8 @@ class MemorySource(Source):
 class MappedFile(MemorySource):
     """A file mapped into memory: only the pages that are read are loaded."""
 
+    _trim: Callable[[], object] | None = None
+
     def __init__(self, path: str | os.PathLike[str]) -> None:
         import mmap
 
@@ -104,7 +110,13 @@ class MappedFile(MemorySource):
             if hasattr(mmap, "MADV_RANDOM"):
                 # Listing reads here and there; the kernel's read-ahead would load megabytes for it.
                 mapped.madvise(mmap.MADV_RANDOM)
+            if hasattr(mmap, "MADV_DONTNEED"):
+                self._trim = partial(mapped.madvise, mmap.MADV_DONTNEED)
         super().__init__(mapped, os.fsdecode(path))
+
+    def trim(self) -> None:
+        if self._trim is not None:
+            self._trim()
 
     def fileno(self) -> int | None:
         return None if self._file.closed else self._file.fileno()
@@ -122,6 +134,11 @@ class MappedFile(MemorySource):
 
     def close(self) -> None:
         self._file.close()
+
+    def __del__(self) -> None:
+        # Models are rarely closed by hand; that is no mistake to warn about.
+        if hasattr(self, "_file"):
+            self._file.close()
 
 
 def open_source(file: object) -> Source:

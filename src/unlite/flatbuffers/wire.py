@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 I32, U32, U64 = Struct("<i"), Struct("<I"), Struct("<Q")
 TABLE = Struct("<HH")
+VISITS = 128  # tables between two calls of Source.trim
 
 DAMAGED = "The file is damaged: fetch it again, or ask 'unlite verify' for all that is wrong with it."
 
@@ -28,7 +29,7 @@ class Wire:
         origin: Where the buffer begins in the source (4 behind a size prefix).
     """
 
-    __slots__ = ("_vtable_bytes", "_vtables", "origin", "size", "source", "unpack")
+    __slots__ = ("_visits", "_vtable_bytes", "_vtables", "origin", "size", "source", "unpack")
 
     def __init__(self, source: Source, origin: int = 0) -> None:
         self.source = source
@@ -37,6 +38,7 @@ class Wire:
         self.unpack = source.unpack
         self._vtables: dict[int, tuple[int, ...]] = {}
         self._vtable_bytes = 0
+        self._visits = 0
 
     def corrupt(self, message: str, offset: int) -> CorruptFileError:
         """An error at ``offset``, for the caller to raise."""
@@ -74,6 +76,10 @@ class Wire:
 
     def slots(self, position: int) -> tuple[int, ...]:
         """Where the fields of the table at ``position`` lie, by field id, relative to it; 0 = absent."""
+        self._visits += 1
+        if not self._visits % VISITS:
+            # Around each page that is read the kernel maps fifteen more: a walk would have the whole file resident.
+            self.source.trim()
         (back,) = self.unpack(I32, position)
         vtable: int = position - back
         slots = self._vtables.get(vtable)

@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from struct import Struct as Layout
 from struct import error as struct_error
 from struct import pack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from unlite.errors import CorruptFileError, InvalidTypeError, InvalidValueError, LostFieldsError, SaveError
 from unlite.flatbuffers import schema as s
 from unlite.flatbuffers import view as v
 from unlite.flatbuffers.source import MemorySource, Source
+from unlite.flatbuffers.wire import I32, U32, U64
 
 if TYPE_CHECKING:
     from unlite.flatbuffers.schema import Field, Object
@@ -107,18 +108,19 @@ class _TableNode(_Node):
 
     def emit(self, sink: Sink) -> None:
         data = bytearray(self.size)
-        data[:4] = pack("<i", self.position - self.vtable.position)
+        own = self.position
+        I32.pack_into(data, 0, own - self.vtable.position)
         for at, cell in self.cells:
-            if isinstance(cell, bytes):
+            if type(cell) is bytes:
                 data[at : at + len(cell)] = cell
-            elif isinstance(cell, _Node):
-                data[at : at + 4] = pack("<I", _distance(self.position + at, cell))
+            elif type(cell) is not tuple:
+                U32.pack_into(data, at, _distance(own + at, cell))
             elif isinstance(cell[0], _Node):
-                data[at : at + 8] = pack("<Q", cell[0].position - self.position - at)
+                U64.pack_into(data, at, cell[0].position - own - at)
             else:
                 late, layout = cell
                 layout.pack_into(data, at, late.value)
-        sink.write(bytes(data))
+        sink.write(data)
 
 
 def _distance(at: int, target: _Node) -> int:
@@ -165,6 +167,9 @@ class Plan:
         self._drop_unknown = drop_unknown
         self._memo: dict[tuple[Any, ...], _Node] = {}
         self._vtables: dict[bytes, _VTable] = {}
+        self._reached: dict[int, int] = {}
+        self._layouts: dict[tuple[int, tuple[int, ...]], _Layout] = {}
+        self._steps: dict[int, list[tuple[Field, int, bool, int]]] = {}
         self._kept: list[object] = []  # keeps alive what the memo knows by id
         self._nodes: list[_Node] = []  # children first
         self._bulk: list[_Node] = []
@@ -192,6 +197,10 @@ class Plan:
             placed.append(node)
         self._order = placed
         return at
+
+    def reached(self, source: Source) -> int:
+        """End of the last string or vector that is taken from a source; 0 where none is."""
+        return self._reached.get(id(source), 0)
 
     def write(self, sink: Sink) -> None:
         """Streams the file into a sink."""
@@ -235,7 +244,7 @@ class Plan:
             elif not (field.type.base in s.SCALARS and is_default(field, given)):
                 kind = value.get(owner.fields[field.id - 1].name) if _is_union(field) else None
                 cells.append((field, self._cell(field, given, kind, _join(path, field.name), depth)))
-        return self._finish(cells)
+        return self._finish(owner, cells)
 
     def _view_table(self, table: v.Table, path: str, depth: int) -> _Node:
         owner = table._object
@@ -244,16 +253,24 @@ class Plan:
             self._lost.extend(f"{v.path(table) or 'root'}, field id {number}" for number in unknown)
         self._take(table._wire.source, 4, path)
         given = {**(table._changes or {}), **(self._override(table) if self._override else {})}
+        slots, position, view = table._slots, table._position, table._wire.source.view
         cells: list[tuple[Field, Any]] = []
-        for field in reversed(owner.fields):
-            slot = table._slots[field.id] if field.id < len(table._slots) else 0
-            kind = v.get(table, owner.fields[field.id - 1]) if _is_union(field) else None
+        for field, number, union, size in self._steps_of(owner):
+            slot = slots[number] if number < len(slots) else 0
+            if not slot and number not in given and not (union and self._drop_unknown):
+                continue
+            # A union's type is needed here only for a value that was given, and to drop it with its value.
+            asked = union and (self._drop_unknown or number in given)
+            kind = v.get(table, owner.fields[number - 1]) if asked else None
             cell: Any = None
             try:
-                if field.id not in given:
-                    cell = self._stored(field, table, table._position + slot, path, depth) if slot else None
-                elif given[field.id] is not None:
-                    cell = self._cell(field, given[field.id], kind, _join(path, field.name), depth)
+                if number in given:
+                    value = given[number]
+                    cell = None if value is None else self._cell(field, value, kind, _join(path, field.name), depth)
+                elif size:  # raw bytes, so that nothing is reinterpreted
+                    cell = bytes(view(position + slot, size))
+                elif slot:
+                    cell = self._stored(field, table, position + slot, path, depth)
             except CorruptFileError as error:
                 error.path = error.path or _join(path, field.name)
                 raise
@@ -261,7 +278,17 @@ class Plan:
                 self._drop_types(field, kind, cell, given)
             if cell is not None:
                 cells.append((field, cell))
-        return self._finish(cells)
+        return self._finish(owner, cells)
+
+    def _steps_of(self, owner: Object) -> list[tuple[Field, int, bool, int]]:
+        """The fields of a table, last first: each with its id, whether it is a union, and its size where inline."""
+        steps = self._steps.get(owner.index)
+        if steps is None:
+            steps = self._steps[owner.index] = [
+                (field, field.id, _is_union(field), field.inline()[0] if _is_inline(field) else 0)
+                for field in reversed(owner.fields)
+            ]
+        return steps
 
     @staticmethod
     def _drop_types(field: Field, kind: Any, cell: object, given: dict[int, Any]) -> None:
@@ -281,10 +308,8 @@ class Plan:
             )
 
     def _stored(self, field: Field, table: v.Table, at: int, path: str, depth: int) -> Any:
-        """The cell of a field as it stands in a file: raw bytes where possible, so that nothing is reinterpreted."""
+        """The cell of a field as it stands in a file, unless it is inline."""
         wire, base = table._wire, field.type.base
-        if base in s.SCALARS or (base == s.OBJ and field.object is not None and field.object.is_struct):
-            return bytes(wire.source.view(at, field.inline()[0]))
         position = wire.follow64(at) if field.offset64 else wire.follow(at)
         if base == s.STRING:
             node = self._stored_string(wire, position)
@@ -421,6 +446,7 @@ class Plan:
     ) -> _Node:
         source.check(start, length)
         self._take(source, length)
+        self._reached[id(source)] = max(self._reached.get(id(source), 0), start + length)
         node = _Blob(head, source, start, length, align, tail)
         (self._bulk64 if wide else self._bulk if length >= BULK else self._nodes).append(node)
         return node
@@ -429,30 +455,46 @@ class Plan:
     def _is_struct_vector(field: Field) -> bool:
         return field.type.element == s.OBJ and field.object is not None and field.object.is_struct
 
-    def _finish(self, cells: list[tuple[Field, Any]]) -> _Node:
-        """Lays the cells out inside the table, widest first, with a shared vtable."""
-        inline = {field.id: field.inline() for field, _ in cells}
-        # A four-byte cell behind the vtable offset saves the padding that an eight-byte one would need.
-        cells = sorted(cells, key=lambda cell: (-inline[cell[0].id][1], cell[0].id))
-        align = max([4, *(inline[field.id][1] for field, _ in cells)])
-        if align == 8:
-            first = next((cell for cell in cells if inline[cell[0].id] == (4, 4)), None)
-            if first is not None:
-                cells = [first, *(cell for cell in cells if cell is not first)]
-        slots = [0] * (max((field.id for field, _ in cells), default=-1) + 1)
-        placed: list[tuple[int, Any]] = []
-        at = 4
-        for field, cell in cells:
-            size, own = inline[field.id]
-            at += -at % own
-            slots[field.id] = at
-            placed.append((at, cell))
-            at += size
-        data = pack(f"<{len(slots) + 2}H", 2 * len(slots) + 4, at, *slots)
-        vtable = self._vtables.setdefault(data, _VTable(data))
-        node = _TableNode(at, align, vtable, placed)
+    def _finish(self, owner: Object, cells: list[tuple[Field, Any]]) -> _Node:
+        """Lays the cells out inside the table, with a shared vtable."""
+        key = owner.index, tuple([field.id for field, _ in cells])
+        layout = self._layouts.get(key)
+        if layout is None:
+            layout = self._layouts[key] = _lay_out([field for field, _ in cells], self._vtables)
+        placed = [(at, cell) for at, (_, cell) in zip(layout.offsets, cells, strict=True)]
+        node = _TableNode(layout.size, layout.align, layout.vtable, placed)
         self._nodes.append(node)
         return node
+
+
+class _Layout(NamedTuple):
+    """Where the fields of a table stand in it: one offset per field, in the order given."""
+
+    offsets: tuple[int, ...]
+    size: int
+    align: int
+    vtable: _VTable
+
+
+def _lay_out(fields: list[Field], vtables: dict[bytes, _VTable]) -> _Layout:
+    """Places fields, widest first."""
+    inline = {field.id: field.inline() for field in fields}
+    order = sorted(inline, key=lambda number: (-inline[number][1], number))
+    align = max([4, *(own for _, own in inline.values())])
+    first = next((number for number in order if inline[number] == (4, 4)), None)
+    if align == 8 and first is not None:
+        # A four-byte cell behind the vtable offset saves the padding that an eight-byte one would need.
+        order.remove(first)
+        order.insert(0, first)
+    slots = [0] * (max(inline, default=-1) + 1)
+    at = 4
+    for number in order:
+        size, own = inline[number]
+        at += -at % own
+        slots[number] = at
+        at += size
+    data = pack(f"<{len(slots) + 2}H", 2 * len(slots) + 4, at, *slots)
+    return _Layout(tuple(slots[field.id] for field in fields), at, align, vtables.setdefault(data, _VTable(data)))
 
 
 def _place(vector: Sequence[Any], index: int) -> tuple[Wire, int] | None:
@@ -460,6 +502,12 @@ def _place(vector: Sequence[Any], index: int) -> tuple[Wire, int] | None:
     if isinstance(vector, (v.StringVector, v.UnionVector)) and index not in (vector._changes or ()):
         return vector._wire, vector._wire.follow(vector._start + 4 * index)
     return None
+
+
+def _is_inline(field: Field) -> bool:
+    """Whether the value stands in the table itself."""
+    base = field.type.base
+    return base in s.SCALARS or (base == s.OBJ and field.object is not None and field.object.is_struct)
 
 
 def _is_union(field: Field) -> bool:

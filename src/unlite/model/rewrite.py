@@ -99,7 +99,8 @@ class Rewrite:
 
     def write(self, sink: Sink) -> None:
         """Streams the new file."""
-        behind = tail.collect(self._model, self._bytecode, self._weights_before())
+        reached = self._plan.reached(self._model.source)
+        behind = tail.collect(self._model, self._bytecode, self._weights_before(), reached)
         end = self._weights.place(self._plan.size)
         end = self._options.place(end + (OVERREAD if self._weights else 0))
         places = tail.place(behind, end)

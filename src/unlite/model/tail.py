@@ -45,25 +45,38 @@ class Piece(NamedTuple):
     place: int
 
 
-def collect(model: Model, bytecode: dict[int, Bytecode], weights: list[tuple[int, int]]) -> list[Piece]:
-    """The pieces of a model's file. ``weights``: begin and end of all that is carried as weights."""
+def collect(
+    model: Model, bytecode: dict[int, Bytecode], weights: list[tuple[int, int]], reached: int = 0
+) -> list[Piece]:
+    """The pieces of a model's file.
+
+    Args:
+        model: The model.
+        bytecode: Its operators' bytecode.
+        weights: Begin and end of all that is carried as weights.
+        reached: A place that is known to lie inside the FlatBuffer: where nothing follows it, no walk is needed.
+    """
     if model.file is not model.source:
         return []  # brought up from an old version: those had nothing behind
     codes = sorted({code.key for code in bytecode.values()})
-    pieces = [Piece("bytecode", model.file, start, length, start) for start, length in codes]
-    tail = model.associated_files.tail
-    end = tail.start if tail else model.file.size
     taken = weights + [(start, start + length) for start, length in codes]
-    for start, length in _gaps(model, taken, end):
-        pieces.append(Piece("other", model.file, start, length, start))
-    if tail is not None:
-        pieces.append(Piece("zip", model.file, tail.start, tail.end - tail.start, tail.start))
+    found = model.associated_files.tail
+    if found is None and reached and not any(_gaps(model, taken, reached, model.file.size)):
+        gaps: list[tuple[int, int]] = []
+    else:
+        begin = Extent(model.root).end
+        if found is not None and found.start < begin:
+            found = None  # an archive inside a weight, not one behind the model
+        gaps = list(_gaps(model, taken, begin, found.start if found else model.file.size))
+    pieces = [Piece("bytecode", model.file, start, length, start) for start, length in codes]
+    pieces += [Piece("other", model.file, start, length, start) for start, length in gaps]
+    if found is not None:
+        pieces.append(Piece("zip", model.file, found.start, found.end - found.start, found.start))
     return pieces
 
 
-def _gaps(model: Model, taken: list[tuple[int, int]], end: int) -> Iterator[tuple[int, int]]:
-    """Stretches between the FlatBuffer and ``end`` that nothing points to and that are not all zeros."""
-    at = Extent(model.root).end
+def _gaps(model: Model, taken: list[tuple[int, int]], at: int, end: int) -> Iterator[tuple[int, int]]:
+    """Stretches between ``at``, the end of the FlatBuffer, and ``end`` that nothing points to, not all zeros."""
     for start, stop in sorted([*taken, (end, end)]):
         until = min(start, end)
         if at < until and any(bytes(chunk).count(0) != len(chunk) for chunk in model.file.chunks(at, until - at)):
