@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from unlite._version import __version__
 
+TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
+    from typing import Any
+
     from unlite import flatbuffers as flatbuffers
     from unlite.errors import UnliteError as UnliteError
     from unlite.model.c_array import from_c_array as from_c_array

@@ -183,6 +183,11 @@ class TestEncode:
         builder.Add(value)
         assert encode(value) == bytes(builder.Finish())
 
+    @pytest.mark.parametrize("size", [*range(248, 260), *range(65_524, 65_540)])
+    def test_same_bytes_where_a_distance_grows_by_a_byte(self, size):
+        for value in (["x" * size], ["x" * size, "y"], {"a": b"x" * size, "b": "yz"}):
+            assert encode(value) == bytes(judge.Dumps(value))
+
     @given(ANY_VALUES, st.sampled_from([None, 1, 2, 4, 8]))
     def test_round_trip(self, value, integer_width):
         data = encode(value, integer_width=integer_width)

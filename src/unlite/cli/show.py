@@ -295,6 +295,7 @@ def _show_text(model: Model, arguments: argparse.Namespace, damage: list[UnliteE
         if arguments.operators:
             print_table(f"{title}: operators", OPERATOR_COLUMNS, map(_operator_row, operator_facts(graph, damage)))
     if damage:
+        sys.stdout.flush()  # what could be read comes first where both streams end in one place
         print(f"{len(damage)} part(s) of {printable(model.file.name)} cannot be read:", file=sys.stderr)
         for finding in [f for f in findings_of(model) if f["severity"] == "error"][:10] or [
             {"path": d.path, "message": d.message} for d in damage

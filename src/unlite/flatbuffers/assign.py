@@ -64,6 +64,9 @@ def _stored(table: v.Table, field: Field, value: Any, path: str) -> Any:
         return EntryVector([_entry(field, entry, f"{path}[{i}]") for i, entry in enumerate(value)], field, table)
     if base == s.UNION:
         return _union(table, field, value, path)
+    if field.type.element == s.UNION:
+        kinds = table._object.fields[field.id - 1]
+        return _adopt(table, field, {kinds.name: v.get(table, kinds), field.name: value})
     if isinstance(value, v.Table):
         if value._object is not field.object:
             raise InvalidTypeError(f"{value._object.name} is not the type of this field.", path=path)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Severity = Literal["error", "warning", "note"]
+TOO_MANY = 100_000
 Place = tuple[Any, "str | int"]
 """Where something stands: the place around it (None: the root), and a field's name or an entry's index."""
 
@@ -41,22 +42,33 @@ def words(place: Place | None) -> str:
     return "".join(reversed(steps)).lstrip(".") or "root"
 
 
+class OutOfWorkError(Exception):
+    """A check has said or done all that it may; caught where the check began."""
+
+
 class Findings:
-    """Collects findings, at most ``limit`` of each severity; the rest is counted."""
+    """Collects findings, at most ``limit`` of each severity; the rest is counted.
+
+    Attributes:
+        is_cut_short: Whether the check ended before it had seen everything.
+    """
 
     def __init__(self, limit: int = 100) -> None:
         self._limit = limit
         self._kept: dict[Severity, list[Finding]] = {"error": [], "warning": [], "note": []}
         self._left_out: dict[Severity, int] = {"error": 0, "warning": 0, "note": 0}
         self._alike: dict[str, tuple[str, int | None, int]] = {}
+        self._end: list[Finding] = []
 
     def add(self, severity: Severity, path: str, offset: int | None, message: str) -> None:
-        """Keeps or counts one finding."""
+        """Keeps or counts one finding. Raises OutOfWorkError where there are too many to go on."""
         kept = self._kept[severity]
         if len(kept) < self._limit:
             kept.append(Finding(severity, path, offset, message))
         else:
             self._left_out[severity] += 1
+            if self._left_out[severity] > TOO_MANY:
+                raise OutOfWorkError(f"there are more than {TOO_MANY} findings.")
 
     def full(self, severity: Severity) -> bool:
         """Whether further findings are only counted, so that nobody needs to word them."""
@@ -68,9 +80,17 @@ class Findings:
         if count or len(self._alike) < self._limit:
             self._alike[message] = path, offset, count + 1
 
+    def end(self, error: OutOfWorkError, offset: int | None) -> None:
+        """Records that the check ends early."""
+        self._end.append(Finding("error", "root", offset, f"{error} The check ends here."))
+
+    @property
+    def is_cut_short(self) -> bool:
+        return bool(self._end)
+
     def listed(self) -> list[Finding]:
         """All that was kept: errors, then warnings, then notes, each in the order in which they were found."""
-        result: list[Finding] = []
+        result = list(self._end)
         for severity, kept in self._kept.items():
             result += kept
             if self._left_out[severity]:
@@ -79,10 +99,6 @@ class Findings:
             text = message if count == 1 else f"{message} The same in {count - 1} more places."
             result.append(Finding("note", path, offset, text))
         return result
-
-
-class OutOfWorkError(Exception):
-    """A check has done all that it may; caught where the check began."""
 
 
 class Work:

@@ -13,7 +13,7 @@ from unlite.errors import TextError
 from unlite.flatbuffers.source import CHUNK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from unlite.flatbuffers.source import Source
 
@@ -23,6 +23,7 @@ WORD, STRING, MARK = 1, 2, 3
 _SPACE = re.compile(rb"[ \t\r\n]*")
 _TOKEN = re.compile(rb'[ \t\r\n]*(?:([-+.\w]+)|"([^"\\\x00-\x1f]*)"|([\[\]{},:]))')
 _MEMBER = re.compile(rb'[ \t\r\n]*(?:(,)[ \t\r\n]*)?(?:"([^"\\\x00-\x1f]*)"[ \t\r\n]*:|([A-Za-z_]\w*)[ \t\r\n]*:|(\}))')
+_END = 4  # its group of the closing brace
 _NUMBERS = re.compile(rb"[-+.,\w \t\r\n]*")
 _CONTROL = re.compile(rb"[\x00-\x1f]")
 _ESCAPE = re.compile(
@@ -120,7 +121,7 @@ class Text:
                 self._comment()
 
     def _comment(self) -> int:
-        """Goes behind the comment that begins here; its length."""
+        """Goes behind the comment that begins here; its length. The end of the text ends a ``//`` one."""
         while len(self._data) < self._at + 2 and self._more():
             pass
         begin = self._data[self._at : self._at + 2]
@@ -129,8 +130,12 @@ class Text:
         end, seen = b"\n" if begin == b"//" else b"*/", 2
         while (found := self._data.find(end, self._at + seen)) < 0:
             seen = max(2, len(self._data) - self._at - 1)
-            if not self._more():
-                raise self.error("a comment is not closed.", self.position)
+            if self._more():
+                continue
+            if begin == b"/*":
+                raise self.error("a comment is not closed.", self.position, CUT_SHORT)
+            found, end = len(self._data), b""
+            break
         length = found + len(end) - self._at
         self._at += length
         return length
@@ -168,11 +173,13 @@ class Text:
     def key(self, first: bool) -> bytes | None:
         """The next key of an object, its colon passed; None behind the object's end."""
         found = _MEMBER.match(self._data, self._at)
-        kind = found.lastindex or 0 if found is not None else 0
-        if found is None or ((found[1] is None) is not first and (first or kind != 4)):
+        if found is None:
+            return self._far_key(first)
+        kind = found.lastindex or 0
+        if (found[1] is None) != first and (first or kind != _END):
             return self._far_key(first)
         self._at = found.end()
-        if kind == 4:
+        if kind == _END:
             return None
         self.start = self._base + found.start(kind)
         return found[kind]
@@ -226,13 +233,29 @@ class Text:
             elif not self._more():
                 raise self.error("the text ends inside an array.", self.position, CUT_SHORT)
 
-    def small(self, pattern: re.Pattern[bytes]) -> bytes | None:
-        """The first group of a pattern that matches here, inside the window; None, and nothing passed, if it does not."""
+    def passed(self, pattern: re.Pattern[bytes]) -> bytes | None:
+        """The first group of a pattern that matches here, within the window; else None, and nothing is passed."""
         found = pattern.match(self._data, self._at)
         if found is None:
             return None
         self._at = found.end()
         return found[1]
+
+    def passed_null(self) -> bool:
+        """Whether ``null`` comes next; only then it is passed."""
+        if self.peek() != 0x6E:
+            return False
+        position = self.position
+        if self.token() == (WORD, b"null"):
+            return True
+        self.seek(position)
+        return False
+
+    def expect(self, mark: bytes, wanted: str) -> None:
+        """Passes the opening bracket of the value that is wanted. Raises TextError where another value stands."""
+        kind, token = self.token()
+        if kind != MARK or token != mark:
+            raise self.wrong(f"{wanted} in {'braces' if mark == b'{' else 'brackets'} is wanted", kind, token)
 
     def commas(self, begin: int, end: int) -> int:
         """How many commas stand between two byte offsets."""
@@ -256,17 +279,14 @@ class Text:
             if self._at < len(self._data):
                 if self._data[self._at] != 0x2F:
                     raise self.error("there is more text behind the end of the document.", self.position)
-                if self._data.startswith(b"//", self._at) and b"\n" not in self._data[self._at :]:
-                    self._at = len(self._data)
-                else:
-                    self._comment()
+                self._comment()
             elif not self._more():
                 return
 
     # -- strings and errors ---------------------------------------------------------------------------------------
 
     def decode(self, raw: bytes) -> str:
-        """The string that the latest token is. Escapes \\uDC80 to \\uDCFF stand for single bytes, as in our own text."""
+        r"""The string that the latest token is; \uDC80 to \uDCFF and \x80 to \xFF stay single bytes in it."""
         try:
             text = raw.decode()
         except UnicodeDecodeError as error:
@@ -298,6 +318,14 @@ class Text:
             raise self.error(f"'{found[0]}' is half of a character.", at, "Write both halves of the surrogate pair.")
         return chr(code)
 
+    def wrong(self, wanted: str, kind: int, token: bytes, mend: str | None = None) -> TextError:
+        """An error for the latest token, a value of the wrong type, for the caller to raise."""
+        shown = token.decode("utf-8", "replace")
+        shown = repr(f"{shown[:40]}..." if len(shown) > 40 else shown)
+        if kind == MARK:
+            shown = {b"{": "an object", b"[": "a list"}.get(token, shown)
+        return self.error(f"{wanted}, not {shown}.", self.start - (kind == STRING), mend)
+
     def error(self, message: str, position: int, mend: str | None = None) -> TextError:
         """An error at a byte offset, for the caller to raise."""
         line, begin, at = 1, 0, 0
@@ -314,3 +342,22 @@ class Text:
 
 def _shown(byte: int) -> str:
     return f"'{chr(byte)}'" if 0x20 < byte < 0x7F else f"byte 0x{byte:02X}"
+
+
+def within(error: TextError, step: str) -> TextError:
+    """The error with its path begun one step further out, at a key or an ``[index]``."""
+    inner = error.path or ""
+    error.path = f"{step}{'.' if inner and not inner.startswith('[') else ''}{inner}"
+    return error
+
+
+def did_you_mean(name: str, known: Iterable[str], what: str) -> str:
+    """A mend for a name that is not known: those close to it, else all."""
+    from difflib import get_close_matches
+
+    names = list(known)
+    matches = get_close_matches(name[:80], names, 3)
+    if matches:
+        return f"Did you mean {' or '.join(map(repr, matches))}?"
+    more = f" and {len(names) - 30} more" if len(names) > 30 else ""
+    return f"{what}: {', '.join(names[:30]) or 'none'}{more}."

@@ -12,7 +12,7 @@ from json.encoder import encode_basestring_ascii
 from struct import Struct as Layout
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from unlite.errors import CorruptFileError, InvalidTypeError, InvalidValueError, LostFieldsError
+from unlite.errors import CorruptFileError, InvalidTypeError, LostFieldsError
 from unlite.flatbuffers import schema as s
 from unlite.flatbuffers import view as v
 from unlite.flatbuffers.numbers import LINE, format_numbers
@@ -21,7 +21,7 @@ from unlite.flatbuffers.wire import DAMAGED, Wire
 from unlite.flatbuffers.write import pack_scalar, pack_scalars
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
 
     from unlite.flatbuffers.schema import Enum, Field, Object
     from unlite.flatbuffers.write import Override
@@ -75,7 +75,7 @@ class _Step(NamedTuple):
     layout: Layout | None
     text: Callable[[Any], bytes]
     absent: bytes | None  # key and default of a scalar that is not stored
-    value: Callable[[v.View, Field, Any, int], None]
+    value: Callable[[v.View, Any, int], None]
 
 
 class _Writer:
@@ -148,7 +148,7 @@ class _Writer:
                 value = v.get(table, field) if stored else None
             if value is not None and not self._is_lost(value):
                 pieces.append(lead + key)
-                write(table, field, value, level + 1)
+                write(table, value, level + 1)
                 lead = b",\n"
         pieces.append((lead if lead == b"{\n" else b"\n") + b"  " * level + b"}")
         self._depth -= 1
@@ -170,7 +170,7 @@ class _Writer:
             self._pieces.append(lead + key)
             lead = b",\n"
             if isinstance(value, v.View):
-                write(struct, field, value, level + 1)
+                write(struct, value, level + 1)
             else:
                 self._pieces.append(text(_number(field, value)))
         self._pieces.append(b"\n" + b"  " * level + b"}")
@@ -218,7 +218,7 @@ class _Writer:
 
     # -- everything else ------------------------------------------------------------------------------------------
 
-    def _writer_of(self, field: Field) -> Callable[[v.View, Field, Any, int], None]:
+    def _writer_of(self, field: Field) -> Callable[[v.View, Any, int], None]:
         """What writes the values of a field that is no scalar."""
         base, element = field.type.base, field.type.element
         if base in (s.VECTOR, s.VECTOR64, s.ARRAY):
@@ -227,7 +227,7 @@ class _Writer:
             return self._nested_root if field.nested_object is not None else self._scalars
         return self._value
 
-    def _value(self, parent: v.View, field: Field, value: Any, level: int) -> None:
+    def _value(self, parent: v.View, value: Any, level: int) -> None:
         if isinstance(value, v.Table):
             self._table(value, level)
         elif isinstance(value, v.Struct):
@@ -236,7 +236,7 @@ class _Writer:
             self._spend(len(value), parent)
             self._pieces.append(text_of(value))
 
-    def _vector(self, _: v.View, field: Field, vector: v.Vector, level: int) -> None:
+    def _vector(self, _: v.View, vector: v.Vector, level: int) -> None:
         """Strings, tables, structs or union values, each on its own line."""
         self._spend(4 * len(vector), vector)
         pieces = self._pieces
@@ -247,20 +247,21 @@ class _Writer:
             if value is None or self._is_lost(value):
                 pieces.append(b"null")  # flatc has no text for NONE in a vector of unions
             else:
-                self._value(vector, field, value, level + 1)
+                self._value(vector, value, level + 1)
             if not i % PIECES:
                 self._flush()
         pieces.append((b"\n" if lead is between else b"[\n\n") + b"  " * level + b"]")
 
-    def _nested_root(self, _: v.View, __: Field, vector: v.ScalarVector, level: int) -> None:
+    def _nested_root(self, _: v.View, vector: v.ScalarVector, level: int) -> None:
         """The root table of the FlatBuffer that the bytes are."""
         self._spend(len(vector), vector)
         self._nested += 1
         self._table(vector.root, level)
         self._nested -= 1
 
-    def _scalars(self, parent: v.View, field: Field, vector: v.ScalarVector, _: int) -> None:
+    def _scalars(self, parent: v.View, vector: v.ScalarVector, _: int) -> None:
         """Numbers or names on one line."""
+        field = vector._field
         start, length = vector.span()
         if vector._wire is parent._wire:
             self._spend(length, vector)

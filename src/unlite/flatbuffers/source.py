@@ -78,9 +78,11 @@ class MemorySource(Source):
         self.name = name
 
     def unpack(self, layout: Struct, offset: int) -> tuple[Any, ...]:
+        if offset < 0:  # Python would count from the end
+            self.check(offset, layout.size)
         try:
             return layout.unpack_from(self._data, offset)
-        except StructError:
+        except (StructError, OverflowError):
             self.check(offset, layout.size)
             raise
 

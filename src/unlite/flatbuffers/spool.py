@@ -23,14 +23,9 @@ class Spool(Source, Sink):
 
     def __init__(self, file: BinaryIO | None = None) -> None:
         if file is None:
-            from tempfile import TemporaryFile
-
-            try:
-                file = TemporaryFile(buffering=0)  # type: ignore[assignment]  # a raw file, when unbuffered
-            except OSError as error:
-                raise write_error(error, "<temporary file>") from error
-            weakref.finalize(self, file.close)  # type: ignore[union-attr]
-        self._file: Any = file
+            file = _temporary_file()
+            weakref.finalize(self, file.close)
+        self._file: BinaryIO = file
         self.name = "<temporary file>"
         self.size = 0
 
@@ -71,3 +66,12 @@ class Spool(Source, Sink):
 
     def close(self) -> None:
         self._file.close()
+
+
+def _temporary_file() -> BinaryIO:
+    from tempfile import TemporaryFile
+
+    try:
+        return TemporaryFile(buffering=0)
+    except OSError as error:
+        raise write_error(error, "<temporary file>") from error

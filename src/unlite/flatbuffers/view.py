@@ -454,6 +454,8 @@ def _struct_getter(field: Field) -> Callable[[Struct], Any]:
         if base == s.ARRAY:
             kind = ScalarVector if field.type.element in s.SCALARS else StructVector
             return kind(self._wire, at, field.type.fixed_length, field, self, field.name)
+        if base not in s.SCALARS:
+            raise CorruptFileError(f"the schema gives {field.owner.name}.{field.name} a type that no struct can hold.")
         try:
             (value,) = self._wire.unpack(s.SCALARS[base], at)
         except CorruptFileError as error:
@@ -468,13 +470,14 @@ def view_type(owner: Object | None) -> type[Any]:
     if owner is None:
         raise CorruptFileError("the schema names an object that it does not have.")
     if owner.view is None:
-        body: dict[str, Any] = {"__slots__": (), "_object": owner, "__doc__": f"View of {owner.name}."}
+        body: dict[str, Any] = {"__slots__": (), "_object": owner, "__doc__": f"View of {owner.name!a}."}
         base = Struct if owner.is_struct else Table
         getter = _struct_getter if owner.is_struct else _getter
         for field in owner.fields:
             if not field.name.startswith("_"):  # those are read with table["_name"]
                 body[field.name] = property(getter(field))
-        owner.view = type(owner.name.rpartition(".")[2], (base,), body)
+        name = owner.name.rpartition(".")[2]
+        owner.view = type(name if name.isidentifier() else "Unnamed", (base,), body)
     return owner.view
 
 

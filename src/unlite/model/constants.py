@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from math import prod
 from typing import TYPE_CHECKING, Any
 
 from unlite.errors import CorruptFileError, InvalidTypeError, InvalidValueError
-from unlite.model.dtypes import numpy_dtype, stored_bytes
+from unlite.model.dtypes import BITS, elements, numpy_dtype, stored_bytes
 from unlite.model.packing import pack_bits, pack_strings, unpack_bits, unpack_strings
 from unlite.model.sparsity import densify, sparsify
 from unlite.model.tensor import check_quantizable, check_values, is_packed
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
     from unlite.model.quantization import Quantization
     from unlite.model.tensor import Tensor
 
+MOST_DIMENSIONS = 32  # NumPy 1 takes 32, NumPy 2 takes 64; LiteRT's kernels take 8 at most
+
 
 def load(tensor: Tensor) -> NDArray[np.generic]:
     """The stored values of a tensor in its shape; see ``Tensor.numpy``."""
@@ -25,28 +26,28 @@ def load(tensor: Tensor) -> NDArray[np.generic]:
 
     data = tensor._constant().view()
     shape, dtype = tensor.shape, tensor.dtype
+    if len(shape) > MOST_DIMENSIONS or any(size < 0 for size in shape):
+        raise CorruptFileError(f"a shape of {str(list(shape))[:60]} is impossible.", path=tensor.path)
     if dtype == "STRING":
         strings = unpack_strings(data, tensor.path)
-        _check_count(tensor, len(strings), prod(shape))
+        _check_count(tensor, len(strings), elements(shape))
         objects = np.empty(len(strings), object)
         objects[:] = strings
         return objects.reshape(shape)
     kind = numpy_dtype(dtype, tensor.path)
-    if any(size < 0 for size in shape):
-        raise CorruptFileError(f"a shape of {list(shape)} is impossible.", path=tensor.path)
     sparsity = tensor._table["sparsity"]
     if sparsity is not None:
         count = len(data) * 8 // (stored_bytes(dtype, 8) or 8)
         stored = unpack_bits(data, dtype, count) if is_packed(tensor) else _array(tensor, data, kind)
-        return densify(stored, sparsity, shape, f"{tensor.path}.sparsity")
-    if len(data) != stored_bytes(dtype, prod(shape)):
+        return densify(stored, sparsity, shape, f"{tensor.path}.sparsity", spare=8 // BITS[dtype])
+    if len(data) != stored_bytes(dtype, elements(shape)):
         raise CorruptFileError(
-            f"{len(data)} bytes are stored, {dtype} {list(shape)} takes {stored_bytes(dtype, prod(shape))}.",
+            f"{len(data)} bytes are stored, {dtype} {list(shape)} takes {stored_bytes(dtype, elements(shape))}.",
             file=tensor.subgraph.model.source.name,
             path=tensor.path,
             mend="The file is damaged, or was edited by hand: shape and data do not fit.",
         )
-    values = unpack_bits(data, dtype, prod(shape)) if is_packed(tensor) else _array(tensor, data, kind)
+    values = unpack_bits(data, dtype, elements(shape)) if is_packed(tensor) else _array(tensor, data, kind)
     values = values.reshape(shape)
     values.flags.writeable = False
     return values
@@ -70,11 +71,13 @@ def dequantized(tensor: Tensor) -> NDArray[np.float32]:
     import numpy as np
 
     if "FLOAT" in tensor.dtype:
-        return tensor.numpy().astype(np.float32)
+        with np.errstate(over="ignore"):
+            return tensor.numpy().astype(np.float32)
     quantization = check_quantizable(tensor)
     values = tensor.numpy()
     scale, zero_point = spread(tensor, quantization)
-    return ((values.astype(np.float64) - zero_point) * scale).astype(np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):  # a scale may be huge, or no number at all
+        return ((values.astype(np.float64) - zero_point) * scale).astype(np.float32)
 
 
 def spread(tensor: Tensor, quantization: Quantization) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -127,7 +130,7 @@ def _detail(tensor: Tensor, details: Any, name: str, quantization: Quantization)
         if quantization.kind == "multi-axis" and values.ndim == len(details["quantized_dimensions"] or ()):
             axes = list(details["quantized_dimensions"])
             values = values.reshape([values.shape[axes.index(i)] if i in axes else 1 for i in range(len(shape))])
-        elif len(shape) and block and values.size == prod(shape) // block:
+        elif len(shape) and block and values.size == elements(shape) // block:
             values = values.reshape(*shape[:-1], shape[-1] // block)
     if values.ndim != len(shape) or any(n == 0 or d % n for d, n in zip(shape, values.shape, strict=True)):
         raise CorruptFileError(f"{name} of shape {list(values.shape)} do not fit {list(shape)}.", path=tensor.path)
@@ -142,7 +145,10 @@ def store(tensor: Tensor, value: Any) -> None:
     import numpy as np
 
     span = tensor._constant()
-    array = np.asarray(value, None if tensor.dtype != "STRING" else object)
+    try:
+        array = np.asarray(value, None if tensor.dtype != "STRING" else object)
+    except ValueError as error:
+        raise InvalidValueError(f"is no array: {error}", path=tensor.path) from None
     if array.shape != tensor.shape:
         raise InvalidValueError(
             f"shape {list(tensor.shape)} is wanted, not {list(array.shape)}.",

@@ -53,13 +53,7 @@ _NEWEST_VERSIONS = {
         FULLY_CONNECTED
     """,
 }
-KERNELS: dict[str, tuple[int, int]] = {
-    name: (2 if name == "BROADCAST_TO" else 1, newest) for newest, names in _NEWEST_VERSIONS.items() for name in names.split()
-}
-"""Oldest and newest version of each operator that has a kernel."""
-
-WITHOUT_PARAMETERS = frozenset(
-    """
+_WITHOUT_PARAMETERS = """
     ABS ADD_N ASSIGN_VARIABLE ATAN2 BATCH_TO_SPACE_ND BITCAST BITWISE_XOR BROADCAST_ARGS BROADCAST_TO CEIL
     COMPLEX_ABS COS DENSIFY DEQUANTIZE DILATE DYNAMIC_UPDATE_SLICE ELU EMBEDDING_LOOKUP EQUAL EXP EXPAND_DIMS FILL
     FLOOR FLOOR_DIV FLOOR_MOD GATHER_ND GREATER GREATER_EQUAL HARD_SWISH HASHTABLE_FIND HASHTABLE_IMPORT
@@ -70,6 +64,20 @@ WITHOUT_PARAMETERS = frozenset(
     SQUARED_DIFFERENCE STABLEHLO_ADD STABLEHLO_AND STABLEHLO_MAXIMUM STABLEHLO_MINIMUM STABLEHLO_MULTIPLY
     STABLEHLO_SHIFT_LEFT TANH TILE TOPK_V2 TRANSPOSE UNSORTED_SEGMENT_MAX UNSORTED_SEGMENT_MIN UNSORTED_SEGMENT_PROD
     UNSORTED_SEGMENT_SUM WHERE ZEROS_LIKE
-    """.split()
-)
+"""
+
+KERNELS = {
+    name: (2 if name == "BROADCAST_TO" else 1, newest)
+    for newest, names in _NEWEST_VERSIONS.items()
+    for name in names.split()
+}
+"""Oldest and newest version of each operator that has a kernel."""
+
+WITHOUT_PARAMETERS = frozenset(_WITHOUT_PARAMETERS.split())
 """Operators of which LiteRT reads no options; it lets these alone write where they read."""
+
+WITHOUT_INPUTS = frozenset(("CALL_ONCE", "HASHTABLE", "STABLEHLO_COMPOSITE", "VAR_HANDLE", "WHILE"))
+"""Operators that may have no input at all; LiteRT's other kernels refuse that."""
+
+NEED_OPTIONS = frozenset(("LSTM", "STABLEHLO_CASE", "STABLEHLO_COMPOSITE", "STABLEHLO_PAD", "STABLEHLO_REDUCE_WINDOW"))
+"""Operators that LiteRT refuses without their options; for the others it takes zeros."""

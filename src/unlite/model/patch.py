@@ -52,7 +52,7 @@ class _Finder:
         self._table(self._model.root)
         if self._sole:
             references = Extent(self._model.root).references
-            if any(references[position] > 1 for position in self._sole):
+            if any(references.get(position, 0) > 1 for position in self._sole):
                 raise _SizeChangeError
         return self._patches
 

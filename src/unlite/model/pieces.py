@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from unlite.flatbuffers.write import Late
+from unlite.errors import CorruptFileError
+from unlite.flatbuffers.write import UNFOLDING, Late
 
 if TYPE_CHECKING:
     from unlite.flatbuffers.sink import Sink
@@ -24,6 +25,7 @@ class Pieces:
     def __init__(self) -> None:
         self.spans: dict[tuple[int, int, int], tuple[Source, int, int]] = {}
         self._late: dict[tuple[int, int, int], Late] = {}
+        self._taken: dict[int, int] = {}
 
     def __len__(self) -> int:
         return len(self.spans)
@@ -33,6 +35,10 @@ class Pieces:
         key = (id(source), start, length)
         if key not in self.spans:
             source.check(start, length)
+            taken = self._taken[id(source)] = self._taken.get(id(source), 0) + length
+            if taken > UNFOLDING * source.size:
+                message = "the data behind the FlatBuffer overlaps many times."
+                raise CorruptFileError(message, file=source.name, path="buffers", offset=start)
             self.spans[key] = source, start, length
             self._late[key] = Late()
         return self._late[key]

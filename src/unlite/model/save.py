@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -99,7 +98,9 @@ def write_atomically(path: str, write: Callable[[Sink], object], patches: list[P
     if os.path.exists(target) and not os.path.isfile(target):
         raise SaveError("is a folder or a device, and is left alone.", file=path, mend="Name a file.")
     try:
-        descriptor, temporary = tempfile.mkstemp(prefix=".unlite-", suffix=".tmp", dir=folder)
+        # tempfile would do the same, and load ten modules for it.
+        temporary = os.path.join(folder, f".unlite-{os.urandom(6).hex()}.tmp")
+        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
     except OSError as error:
         raise write_error(error, path) from error
     try:

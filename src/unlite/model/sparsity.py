@@ -10,18 +10,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from unlite.errors import CorruptFileError, InvalidValueError
+from unlite.flatbuffers.view import Table
+from unlite.model.dtypes import elements
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy as np
     from numpy.typing import NDArray
 
-    from unlite.flatbuffers.view import Table
-
-LEAVES = 1 << 31
+LEAVES = 1 << 31  # elements of the largest dense tensor
 
 
-def dense_positions(sparsity: Table, shape: tuple[int, ...], path: str) -> NDArray[np.int64]:
+def dense_positions(sparsity: Table, shape: tuple[int, ...], path: str, stored: int) -> NDArray[np.int64]:
     """Where each stored value belongs in the flattened dense tensor. int64, [leaves].
+
+    Args:
+        sparsity: The description.
+        shape: Of the dense tensor.
+        path: The description's place, for messages.
+        stored: How many values there are, or more: no level needs to have more entries than that, or than segments.
 
     Raises:
         CorruptFileError: the description contradicts itself or the shape.
@@ -34,13 +42,14 @@ def dense_positions(sparsity: Table, shape: tuple[int, ...], path: str) -> NDArr
     rank = len(shape)
     _check_order(order, blocks, len(levels), rank, path)
     block_size = _block_sizes(order, blocks, levels, rank, path)
+    most = max([stored, *(len(segments) for segments in _all_segments(levels))])
     # One column per level, grown level by level: positions of the nodes so far and their index at each level.
     positions = np.zeros(1, np.int64)
     indices: list[NDArray[np.int64]] = []
     for level, metadata in enumerate(levels):
         here = f"{path}.dim_metadata[{level}]"
         if metadata["format"] == "DENSE":
-            parents, own, positions = _dense_level(metadata["dense_size"], positions, here)
+            parents, own, positions = _dense_level(metadata["dense_size"], positions, here, most)
         else:
             parents, own, positions = _compressed_level(metadata, positions, here)
         indices = [column[parents] for column in indices] + [own]
@@ -58,15 +67,23 @@ def dense_positions(sparsity: Table, shape: tuple[int, ...], path: str) -> NDArr
     return flat
 
 
-def densify(values: NDArray[np.generic], sparsity: Table, shape: tuple[int, ...], path: str) -> NDArray[np.generic]:
-    """The dense tensor: ``values`` at their places, zeros elsewhere. values: [leaves] -> ``shape``."""
+def densify(
+    values: NDArray[np.generic], sparsity: Table, shape: tuple[int, ...], path: str, spare: int = 1
+) -> NDArray[np.generic]:
+    """The dense tensor: ``values`` at their places, zeros elsewhere. values: [leaves] -> ``shape``.
+
+    ``spare``: elements to a byte; where they share bytes, the last one may have some that are not used.
+    """
     import numpy as np
 
-    positions = dense_positions(sparsity, shape, path)
-    if len(positions) != len(values):
+    positions = dense_positions(sparsity, shape, path, len(values))
+    if not 0 <= len(values) - len(positions) < max(spare, 1):
         raise CorruptFileError(f"{len(values)} values are stored, the sparse pattern has {len(positions)}.", path=path)
-    dense = np.zeros(int(np.prod(shape, dtype=np.int64)), values.dtype)
-    dense[positions] = values
+    count = elements(shape)
+    if count > LEAVES:
+        raise CorruptFileError(f"a dense tensor of {count} elements is impossible.", path=path)
+    dense = np.zeros(count, values.dtype)
+    dense[positions] = values[: len(positions)]
     return dense.reshape(shape)
 
 
@@ -78,7 +95,7 @@ def sparsify(dense: NDArray[np.generic], sparsity: Table, path: str) -> NDArray[
     """
     import numpy as np
 
-    positions = dense_positions(sparsity, dense.shape, path)
+    positions = dense_positions(sparsity, dense.shape, path, dense.size)
     flat = dense.reshape(-1)
     rest = np.ones(flat.size, bool)
     rest[positions] = False
@@ -109,10 +126,17 @@ def _block_sizes(order: list[int], blocks: list[int], levels: list[Any], rank: i
     return sizes
 
 
-def _dense_level(size: int, positions: NDArray[np.int64], path: str) -> tuple[Any, Any, Any]:
+def _all_segments(levels: list[Any]) -> Iterator[Any]:
+    for metadata in levels:
+        vector = metadata["array_segments"]
+        if isinstance(vector, Table) and "values" in vector._object.by_name:
+            yield vector["values"] or ()
+
+
+def _dense_level(size: int, positions: NDArray[np.int64], path: str, most: int) -> tuple[Any, Any, Any]:
     import numpy as np
 
-    if size < 0 or size * len(positions) > LEAVES:
+    if size < 0 or size * len(positions) > most:
         raise CorruptFileError(f"a dense level of {size} is impossible.", path=path)
     parents = np.repeat(np.arange(len(positions)), size)
     own = np.tile(np.arange(size, dtype=np.int64), len(positions))

@@ -1,0 +1,137 @@
+"""``unlite weights``: all constants into a file, and back."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from unlite.cli.output import new_parser, print_facts, print_json, printable
+from unlite.cli.progress import progress
+from unlite.errors import InvalidValueError
+from unlite.model.model import open_model
+from unlite.pytorch.weight_layout import torch_axes
+
+if TYPE_CHECKING:
+    import argparse
+
+    from unlite.model.weights import Axes
+
+EXAMPLES = """\
+  unlite weights face.tflite -o face.npz
+  unlite weights face.tflite -o face.safetensors --dequantize --layout torch
+  unlite weights face.npz --into face.tflite -o changed.tflite
+  unlite weights face.npz --into face.tflite               replaces face.tflite"""
+
+AXES: dict[str, Axes | None] = {"tflite": None, "torch": torch_axes}
+WEIGHT_FILES = (".npz", ".safetensors", ".pth", ".pt")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    made = new_parser(
+        "weights",
+        "Takes all constants of a model out, by name, or puts them back. Arrays that are put back have the tensor's\n"
+        "own type, or are float32: those are quantized with the scale that the model has.",
+        EXAMPLES,
+    )
+    made.add_argument("file", metavar="FILE", help="a model; with --into a .npz, .safetensors or .pth")
+    made.add_argument("-o", "--output", metavar="FILE", help="a .npz, .safetensors or .pth; with --into the new model")
+    made.add_argument("--into", metavar="MODEL", help="put the weights into this model, and save it (to -o, if given)")
+    made.add_argument("--dequantize", action="store_true", help="real values as float32 instead of stored integers")
+    made.add_argument(
+        "--layout",
+        choices=tuple(AXES),
+        help="order of the axes of convolution weights: the file's own (tflite), or PyTorch's (torch)",
+    )
+    made.add_argument("--json", action="store_true", help="say what was done as JSON")
+    return made
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Takes out or puts back; returns 0."""
+    if arguments.into is not None:
+        if arguments.dequantize:
+            raise InvalidValueError("--dequantize is for taking out: real values are told by their type, float32.")
+        facts = _put(arguments)
+    else:
+        facts = _take(arguments)
+    if arguments.json:
+        print_json(facts)
+    else:
+        print_facts((name, _text(value)) for name, value in facts.items() if value not in ({}, []))
+    return 0
+
+
+def _text(value: Any) -> object:
+    if isinstance(value, dict):
+        return _some([f"{key} ({what})" for key, what in value.items()])
+    return _some(value) if isinstance(value, list) else value
+
+
+def _some(entries: list[str], most: int = 20) -> str:
+    return ", ".join(entries[:most]) + (f", and {len(entries) - most} more" if len(entries) > most else "")
+
+
+def _take(arguments: argparse.Namespace) -> dict[str, Any]:
+    from unlite.model.weight_files import write_weights
+    from unlite.model.weights import read_weights
+
+    if arguments.file.endswith(WEIGHT_FILES):
+        raise InvalidValueError("is a file of weights.", file=arguments.file, mend="Say where they go: --into MODEL.")
+    if arguments.output is None:
+        raise InvalidValueError("where to write is not said.", mend="Such as: -o weights.npz")
+    layout = arguments.layout or "tflite"
+    axes = AXES[layout]
+    with open_model(arguments.file) as model, progress("writing", model.file.size) as advance:
+        if arguments.output.endswith((".pth", ".pt")):
+            from unlite.pytorch.files import write_pth
+
+            report = write_pth(read_weights(model, dequantize=arguments.dequantize, axes=axes), arguments.output)
+        else:
+            report = write_weights(
+                model,
+                arguments.output,
+                dequantize=arguments.dequantize,
+                axes=axes,
+                layout=layout,
+                advance=advance,
+            )
+    if report.skipped:
+        names = _some([printable(key) for key in report.skipped])
+        print(f"{len(report.skipped)} left out, because such a file cannot hold them: {names}", file=sys.stderr)
+    return {
+        "file": report.path,
+        "arrays": report.arrays,
+        "bytes": report.size,
+        "layout": layout,
+        "skipped": report.skipped,
+        "as float32": report.widened,
+    }
+
+
+def _put(arguments: argparse.Namespace) -> dict[str, Any]:
+    from unlite.model.weight_files import open_weights
+    from unlite.model.weights import put_weights
+
+    layout = arguments.layout
+    if arguments.file.endswith((".pth", ".pt")):
+        from unlite.pytorch.files import read_pth
+
+        arrays: Any = read_pth(arguments.file)
+    else:
+        arrays = open_weights(arguments.file)
+        if arrays.layout in AXES:
+            if layout not in (None, arrays.layout):
+                raise InvalidValueError(f"was written with --layout {arrays.layout}.", file=arguments.file)
+            layout = arrays.layout
+    with open_model(arguments.into) as model:
+        report = put_weights(model, arrays, axes=AXES[layout or "tflite"])
+        saved = model.save(arguments.output)
+    return {
+        "file": saved.path,
+        "how": saved.how,
+        "bytes": saved.size,
+        "changed": report.changed,
+        "unchanged": report.unchanged,
+        "clipped": report.clipped,
+    }

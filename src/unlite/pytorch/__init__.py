@@ -1,0 +1,1 @@
+"""Everything about each operator's meaning, in PyTorch."""

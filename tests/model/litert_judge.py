@@ -1,0 +1,75 @@
+"""LiteRT, the judge of models: loads them and allocates tensors, each in a process of its own, because it may crash."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BUILD, ALLOCATE = "building", "allocating"
+
+
+def answers(folder: Path, files: list[bytes]) -> list[str]:
+    """For each file ``ok``, or the stage at which it was refused and why, such as ``building: No subgraph ...``."""
+    if importlib.util.find_spec("ai_edge_litert") is None:
+        pytest.skip("ai-edge-litert, the judge, is not installed")
+    if not hasattr(os, "fork"):
+        pytest.skip("the judge works in forked processes")
+    for index, data in enumerate(files):
+        (folder / f"{index}.judged").write_bytes(data)
+    done = subprocess.run(
+        [sys.executable, __file__, str(folder), str(len(files))], capture_output=True, check=True, timeout=300
+    )
+    found = json.loads(done.stdout)
+    assert isinstance(found, list)
+    return [str(answer) for answer in found]
+
+
+def _ask(data: bytes) -> str:
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reading)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        signal.alarm(20)
+        try:
+            _load(data, writing)
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        lines = pipe.read().decode("utf-8", "replace").splitlines()
+    _, status = os.waitpid(child, 0)
+    return f"{lines[-1]}: crash {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else lines[-1]
+
+
+def _load(data: bytes, writing: int) -> None:
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    def say(text: str) -> None:
+        os.write(writing, text.replace("\n", " ").encode("utf-8", "replace") + b"\n")
+
+    stage = BUILD
+    try:
+        say(stage)
+        kernels = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+        interpreter = Interpreter(model_content=data, experimental_op_resolver_type=kernels)
+        stage = ALLOCATE
+        say(stage)
+        interpreter.allocate_tensors()
+        say("ok")
+    except Exception as error:  # noqa: BLE001 - whatever it says is the answer
+        say(f"{stage}: {error}")
+
+
+if __name__ == "__main__":
+    import ai_edge_litert.interpreter  # noqa: F401 - once, not in each child
+
+    inputs = [Path(sys.argv[1], f"{index}.judged").read_bytes() for index in range(int(sys.argv[2]))]
+    sys.stdout.write(json.dumps([_ask(data) for data in inputs]))
