@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from unlite.model.model import Model as Model
     from unlite.model.model import open_model as open  # noqa: A004 - unlite.open is the name people expect
     from unlite.model.quantization import Quantization as Quantization
+    from unlite.pytorch.module import to_torch as to_torch
 
 _HOMES = {
     "Model": "unlite.model.model:Model",
@@ -27,6 +28,7 @@ _HOMES = {
     "open": "unlite.model.model:open_model",
     "to_c_array": "unlite.model.c_array:to_c_array",
     "to_json": "unlite.model.json:to_json",
+    "to_torch": "unlite.pytorch.module:to_torch",
 }
 
 __all__ = [
@@ -40,6 +42,7 @@ __all__ = [
     "open",
     "to_c_array",
     "to_json",
+    "to_torch",
 ]
 
 

@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from unlite.cli.output import new_parser, printable, size
+from unlite.cli.progress import Watched, progress
 from unlite.errors import UnliteError
 from unlite.flatbuffers.source import MappedFile, MemorySource, Source
 from unlite.model.save import write_atomically
@@ -64,7 +65,9 @@ def _from_json(source: Source, arguments: argparse.Namespace) -> int:
     elif tail is None and arguments.file != "-":
         tail = f"{arguments.file}.tail"
     schema = arguments.schema
-    return write_atomically(arguments.output, lambda sink: build_model(source, sink, schema=schema, tail_file=tail))
+    with progress("reading JSON", source.size) as advance:
+        text = Watched(source, advance)
+        return write_atomically(arguments.output, lambda sink: build_model(text, sink, schema=schema, tail_file=tail))
 
 
 def _is_c(path: str, source: Source) -> bool:

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from unlite.cli.output import new_parser, printable
+from unlite.cli.progress import progress
 from unlite.model.json import has_tail, to_json, write_text
 from unlite.model.model import open_model
 from unlite.schema import NEWEST
@@ -18,6 +19,7 @@ EXAMPLES = """\
   unlite build face.json -o face.tflite
   unlite json face.tflite | jq '.subgraphs[0].tensors[].name'
   unlite json old.tflite --schema v1              as an old file is stored, not as version 3"""
+TEXT_PER_BYTE = 4  # about: a byte of weights is a number of up to three digits, and a comma
 
 
 def parser() -> argparse.ArgumentParser:
@@ -33,7 +35,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Writes the text."""
     model = open_model(arguments.model)
     if arguments.output:
-        to_json(model, arguments.output, schema=arguments.schema)
+        with progress("writing JSON", TEXT_PER_BYTE * model.file.size) as advance:
+            to_json(model, arguments.output, schema=arguments.schema, progress=advance)
         return 0
     out = sys.stdout.buffer
     write_text(model, out.write, schema=arguments.schema)

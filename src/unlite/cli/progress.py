@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from unlite.flatbuffers.source import Source
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-
-    from unlite.flatbuffers.source import Source
+    from struct import Struct
 
 PATIENCE = 2.0  # seconds
 
@@ -74,3 +75,27 @@ def counted(pieces: Iterable[bytes], source: Source, title: str, growth: float =
         for piece in pieces:
             yield piece
             advance(len(piece))
+
+
+class Watched(Source):
+    """A source that tells how far it was read.
+
+    Args:
+        source: The bytes.
+        advance: Told how many more bytes were reached.
+    """
+
+    def __init__(self, source: Source, advance: Callable[[int], object]) -> None:
+        self.size, self.name = source.size, source.name
+        self._source = source
+        self._advance = advance
+        self._reached = 0
+
+    def unpack(self, layout: Struct, offset: int) -> tuple[Any, ...]:
+        return self._source.unpack(layout, offset)
+
+    def view(self, offset: int, length: int) -> memoryview:
+        if offset + length > self._reached:
+            self._advance(offset + length - self._reached)
+            self._reached = offset + length
+        return self._source.view(offset, length)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from unlite.cli.output import new_parser, print_facts, print_json
+from unlite.cli.progress import progress
 from unlite.errors import InvalidValueError
 from unlite.model.model import open_model
 from unlite.model.paths import assign_path
@@ -56,7 +57,13 @@ def run(arguments: argparse.Namespace) -> int:
         raise InvalidValueError("where to save is not clear.", mend="Give one of -o FILE and --in-place.")
     with open_model(arguments.model) as model:
         changes = [assign_path(model, change) for change in arguments.changes]
-        saved = model.save(arguments.output, in_place=arguments.in_place, drop_unknown=arguments.drop_unknown)
+        with progress("saving", model.file.size) as advance:
+            saved = model.save(
+                arguments.output,
+                in_place=arguments.in_place,
+                drop_unknown=arguments.drop_unknown,
+                progress=advance,
+            )
     facts: dict[str, Any] = {"file": saved.path, "how": saved.how, "bytes": saved.size, "changed bytes": saved.changed}
     if arguments.json:
         print_json(facts | {"changes": [change._asdict() for change in changes]})

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from unlite.errors import SaveError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from unlite.flatbuffers.source import Source
 
 BUFFER = 1 << 18
@@ -60,9 +62,17 @@ class MemorySink(Sink):
 
 
 class FileSink(Sink):
-    """Writes to an open file descriptor, from its current position on; ``flush`` before closing."""
+    """Writes to an open file descriptor, from its current position on; ``flush`` before closing.
 
-    def __init__(self, descriptor: int, name: str) -> None:
+    Args:
+        descriptor: The file.
+        name: What messages call it.
+        progress: Told the number of bytes each time some were handed to the operating system.
+    """
+
+    def __init__(self, descriptor: int, name: str, progress: Callable[[int], object] | None = None) -> None:
+        self._progress = progress or (lambda _: None)
+        self._step = 1 << 26 if progress else 1 << 30  # in one call of the kernel
         self._descriptor = descriptor
         self._name = name
         self._buffer = bytearray()
@@ -76,6 +86,7 @@ class FileSink(Sink):
     def flush(self) -> None:
         """Hands everything to the operating system."""
         rest = memoryview(self._buffer)
+        self._progress(len(rest))
         try:
             while rest:
                 rest = rest[os.write(self._descriptor, rest) :]
@@ -90,13 +101,14 @@ class FileSink(Sink):
             self.flush()
             while length:
                 try:
-                    done = os.copy_file_range(descriptor, self._descriptor, length, offset)
+                    done = os.copy_file_range(descriptor, self._descriptor, min(length, self._step), offset)
                 except OSError as error:
                     if error.errno not in NO_KERNEL_COPY:
                         raise write_error(error, self._name) from error
                     break
                 if not done:  # the source shrank, or a file system that answers 0 instead of an error
                     break
+                self._progress(done)
                 self.position += done
                 offset += done
                 length -= done

@@ -252,7 +252,7 @@ class Plan:
         if unknown and not self._drop_unknown:
             self._lost.extend(f"{v.path(table) or 'root'}, field id {number}" for number in unknown)
         self._take(table._wire.source, 4, path)
-        given = {**(table._changes or {}), **(self._override(table) if self._override else {})}
+        given = {**(table._changes or {}), **self._overridden(table, path)}
         slots, position, view = table._slots, table._position, table._wire.source.view
         cells: list[tuple[Field, Any]] = []
         for field, number, union, size in self._steps_of(owner):
@@ -289,6 +289,13 @@ class Plan:
                 for field in reversed(owner.fields)
             ]
         return steps
+
+    def _overridden(self, table: v.Table, path: str) -> Mapping[int, Any]:
+        try:
+            return self._override(table) if self._override else {}
+        except CorruptFileError as error:
+            error.path = error.path or path
+            raise
 
     @staticmethod
     def _drop_types(field: Field, kind: Any, cell: object, given: dict[int, Any]) -> None:

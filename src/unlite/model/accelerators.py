@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from unlite.errors import UnliteError
+from unlite.errors import CorruptFileError, UnliteError
 
 if TYPE_CHECKING:
     from unlite.model.model import Model
@@ -65,6 +65,10 @@ def find_bytecode(model: Model) -> dict[int, Bytecode]:
                 else (0, 0)
             )
             if isinstance(offset, int) and isinstance(size, int) and offset > 1 and size > 1:
-                model.source.check(model.origin + offset, size)
+                try:
+                    model.source.check(model.origin + offset, size)
+                except CorruptFileError as error:
+                    error.path = operator.path
+                    raise
                 found[operator._table._position] = Bytecode(data, model.origin + offset, size)
     return found

@@ -41,13 +41,14 @@ def apply(path: str, patches: list[Patch]) -> None:
     """
     journal = path + SUFFIX
     try:
-        with open(path, "r+b") as file, _write_journal(journal, file, patches) as undo:
+        # Without a buffer of Python's: the patches go to the descriptor, which such a buffer would not notice.
+        with open(path, "r+b", buffering=0) as file, _write_journal(journal, path, patches) as undo:
             try:
                 for patch in patches:
                     _patch(file.fileno(), patch)
                 os.fsync(file.fileno())
             except BaseException:
-                _take_back(undo, file, path)
+                _take_back(undo, path)
                 _remove(journal, undo)
                 raise
             _remove(journal, undo)
@@ -56,9 +57,10 @@ def apply(path: str, patches: list[Patch]) -> None:
     sync_folder(os.path.dirname(path))
 
 
-def _take_back(undo: BinaryIO, file: BinaryIO, path: str) -> None:
+def _take_back(undo: BinaryIO, path: str) -> None:
     try:
-        _put_back(undo, file)
+        with open(path, "r+b") as file:
+            _put_back(undo, file)
     except OSError as error:
         raise SaveError(
             f"cannot be written, and what was written cannot be taken back now: {error.strerror}.",
@@ -67,7 +69,7 @@ def _take_back(undo: BinaryIO, file: BinaryIO, path: str) -> None:
         ) from error
 
 
-def _write_journal(journal: str, file: BinaryIO, patches: list[Patch]) -> BinaryIO:
+def _write_journal(journal: str, path: str, patches: list[Patch]) -> BinaryIO:
     """A whole journal on the disk, locked for as long as it is open."""
     try:
         undo = open(journal, "x+b")  # noqa: SIM115 - the caller closes it, which lets go of the lock
@@ -79,19 +81,19 @@ def _write_journal(journal: str, file: BinaryIO, patches: list[Patch]) -> Binary
         ) from None
     try:
         _lock(undo)
-        crc = _put(undo, HEAD.pack(MAGIC, os.fstat(file.fileno()).st_size, len(patches)), 0)
-        for patch in patches:
-            crc = _put(undo, ENTRY.pack(patch.offset, patch.length), crc)
-            file.seek(patch.offset)
-            left = patch.length
-            while left:
-                chunk = file.read(min(CHUNK, left))
-                if not chunk:
-                    raise SaveError("the file was cut short while it was saved.", file=journal)
-                crc = _put(undo, chunk, crc)
-                left -= len(chunk)
-            for new in patch.source.chunks(patch.start, patch.length):
-                crc = _put(undo, new, crc)
+        with open(path, "rb") as file:
+            crc = _put(undo, HEAD.pack(MAGIC, os.fstat(file.fileno()).st_size, len(patches)), 0)
+            for patch in patches:
+                crc = _put(undo, ENTRY.pack(patch.offset, patch.length), crc)
+                file.seek(patch.offset)
+                for start in range(0, patch.length, CHUNK):
+                    size = min(CHUNK, patch.length - start)
+                    old = file.read(size)
+                    if len(old) < size:
+                        raise SaveError("the file was cut short while it was saved.", file=path)
+                    crc = _put(undo, old, crc)
+                for new in patch.source.chunks(patch.start, patch.length):
+                    crc = _put(undo, new, crc)
         undo.write(CRC.pack(crc))
         undo.flush()
         os.fsync(undo.fileno())

@@ -38,7 +38,13 @@ if TYPE_CHECKING:
 RECORD = "unlite_tail"
 
 
-def to_json(model: Any, path: str | os.PathLike[str] | None = None, *, schema: str = NEWEST) -> str | None:
+def to_json(
+    model: Any,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    schema: str = NEWEST,
+    progress: Callable[[int], object] | None = None,
+) -> str | None:
     """A model as JSON text.
 
     Args:
@@ -46,6 +52,7 @@ def to_json(model: Any, path: str | os.PathLike[str] | None = None, *, schema: s
         path: Write to this file, streaming; what JSON cannot carry goes to ``<path>.tail``. Without a path the text
             comes back, and only remembers that there is more.
         schema: A model of an old version comes as version 3; its own schema (``tflite_v1``) shows it as it is stored.
+        progress: Told the number of bytes of text each time some were written.
 
     Returns:
         The text, or None where it went to a file.
@@ -62,7 +69,9 @@ def to_json(model: Any, path: str | os.PathLike[str] | None = None, *, schema: s
         records: list[Record] = []
         write_atomically(f"{target}.tail", lambda sink: records.append(tail.write_tail_file(behind, sink)))
         record = records[0]
-    write_atomically(target, lambda sink: write_text(opened, sink.write, schema=schema, record=record))
+    write_atomically(
+        target, lambda sink: write_text(opened, sink.write, schema=schema, record=record), progress=progress
+    )
     return None
 
 

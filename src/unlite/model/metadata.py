@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, MutableMapping
 
 from unlite.containers.zip_search import may_end_in_zip
-from unlite.errors import AmbiguousNameError, CorruptFileError, UnliteError
+from unlite.errors import AmbiguousNameError, CorruptFileError, NoSuchKeyError, UnliteError
 from unlite.flatbuffers import view as v
 from unlite.flatbuffers.source import MemorySource
 from unlite.flatbuffers.wire import Wire
@@ -42,11 +42,11 @@ class Metadata(MutableMapping[str, "Any"]):
         if len(found) > 1:
             raise AmbiguousNameError(name, tuple(found), path="metadata")
         if not found:
-            raise KeyError(name)
+            raise NoSuchKeyError(f"there is no entry {name!r}.", path="metadata")
         return found[0]
 
     def buffer_index(self, name: str) -> int:
-        """Index of the buffer that holds an entry. Raises KeyError, CorruptFileError."""
+        """Index of the buffer that holds an entry. Raises NoSuchKeyError, CorruptFileError."""
         index: int = self._entries()[self._index(name)]["buffer"]
         if index >= len(self._model.buffers):
             raise CorruptFileError(
@@ -58,11 +58,19 @@ class Metadata(MutableMapping[str, "Any"]):
         return self._model.buffers[self.buffer_index(name)].data or memoryview(b"")
 
     def __setitem__(self, name: str, data: Any) -> None:
-        if name in self:
-            self._model.buffers[self.buffer_index(name)].data = data
-            return
-        index = self._model._append_buffer(data)
-        self._model.root.metadata = [*self._entries(), {"name": name, "buffer": index}]
+        if name not in self:
+            index = self._model._append_buffer(data)
+            self._model.root.metadata = [*self._entries(), {"name": name, "buffer": index}]
+        elif self._is_shared(index := self.buffer_index(name)):
+            self._entries()[self._index(name)].buffer = self._model._append_buffer(data)
+        else:
+            self._model.buffers[index].data = data
+
+    def _is_shared(self, index: int) -> bool:
+        """Whether others than one entry use a buffer; number 0 stands for all tensors without data."""
+        users = sum(entry["buffer"] == index for entry in self._entries())
+        tensors = (tensor for graph in self._model.root["subgraphs"] or () for tensor in graph["tensors"] or ())
+        return index == 0 or users > 1 or any(tensor["buffer"] == index for tensor in tensors)
 
     def __delitem__(self, name: str) -> None:
         index = self._index(name)
@@ -118,7 +126,7 @@ class AssociatedFiles(Mapping[str, bytes]):
     def __getitem__(self, name: str) -> bytes:
         tail = self.tail
         if tail is None or name not in tail.entries:
-            raise KeyError(name)
+            raise NoSuchKeyError(f"there is no file {name!r}.", file=self._source.name, path="associated_files")
         return tail.read(name)
 
     def __iter__(self) -> Iterator[str]:

@@ -18,6 +18,7 @@ from unlite.schema.sniff import sniff
 
 TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from typing_extensions import Self
@@ -146,6 +147,7 @@ class Model:
         in_place: bool = False,
         rewrite: bool = False,
         drop_unknown: bool = False,
+        progress: Callable[[int], object] | None = None,
     ) -> SaveReport:
         """Writes the model with everything that was assigned, the cheapest faithful way.
 
@@ -159,6 +161,7 @@ class Model:
                 when the file is next opened.
             rewrite: Write anew even where a copy or a patch would do.
             drop_unknown: Allow a rewrite to drop fields that no known schema has.
+            progress: Told the number of bytes each time some were written.
 
         Raises:
             LostFieldsError: a rewrite would drop unknown fields.
@@ -166,7 +169,7 @@ class Model:
         """
         from unlite.model.save import save
 
-        return save(self, path, in_place=in_place, rewrite=rewrite, drop_unknown=drop_unknown)
+        return save(self, path, in_place=in_place, rewrite=rewrite, drop_unknown=drop_unknown, progress=progress)
 
     def _append_buffer(self, data: bytes) -> int:
         """Adds a buffer; its index."""

@@ -62,7 +62,8 @@ class Change(NamedTuple):
 
 _FIELD = re.compile(r"[A-Za-z_]\w*")
 _SUBSCRIPT = re.compile(
-    r"""\[\s*(?:(?P<all>\*)|(?P<index>-?\d{1,18})|'(?P<single>(?:[^'\\]|\\.)*)'|"(?P<double>(?:[^"\\]|\\.)*)"|(?P<bare>[^\]'\"\s][^\]]*))\s*\]""",
+    r"""\[\s*(?:(?P<all>\*)|(?P<index>-?\d{1,18})"""
+    r"""|'(?P<single>(?:[^'\\]|\\.)*)'|"(?P<double>(?:[^"\\]|\\.)*)"|(?P<bare>[^\]'"\s][^\]]*))\s*\]""",
     re.DOTALL,
 )
 

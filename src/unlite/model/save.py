@@ -35,7 +35,13 @@ class SaveReport(NamedTuple):
 
 
 def save(
-    model: Model, path: str | os.PathLike[str] | None, *, in_place: bool, rewrite: bool, drop_unknown: bool
+    model: Model,
+    path: str | os.PathLike[str] | None,
+    *,
+    in_place: bool,
+    rewrite: bool,
+    drop_unknown: bool,
+    progress: Callable[[int], object] | None,
 ) -> SaveReport:
     """Writes a model; see ``Model.save``."""
     target = model.path if path is None else os.fspath(path)
@@ -48,8 +54,8 @@ def save(
         from unlite.model.rewrite import Rewrite
 
         plan = Rewrite(model, drop_unknown=drop_unknown)
-        return SaveReport("rewritten", target, write_atomically(target, plan.write))
-    size = write_atomically(target, lambda sink: sink.copy(model.file, 0, model.file.size), patches)
+        return SaveReport("rewritten", target, write_atomically(target, plan.write, progress=progress))
+    size = write_atomically(target, lambda sink: sink.copy(model.file, 0, model.file.size), patches, progress)
     if not patches:
         return SaveReport("copied", target, size)
     return SaveReport("patched", target, size, sum(patch.length for patch in patches))
@@ -85,10 +91,21 @@ def _is_current(model: Model) -> bool:
     return model.file is model.source or not model.is_changed
 
 
-def write_atomically(path: str, write: Callable[[Sink], object], patches: list[Patch] | None = None) -> int:
+def write_atomically(
+    path: str,
+    write: Callable[[Sink], object],
+    patches: list[Patch] | None = None,
+    progress: Callable[[int], object] | None = None,
+) -> int:
     """Writes a file so that ``path`` holds either all of it or what was there before; returns its length.
 
     The bytes go to a temporary file in the same folder, which takes the name once they are on the disk.
+
+    Args:
+        path: The file.
+        write: Writes it into a sink.
+        patches: What is then changed in it.
+        progress: Told the number of bytes each time some were written.
 
     Raises:
         SaveError: the folder is not there, the disk is full, or it is not allowed.
@@ -105,7 +122,7 @@ def write_atomically(path: str, write: Callable[[Sink], object], patches: list[P
         raise write_error(error, path) from error
     try:
         try:
-            sink = FileSink(descriptor, path)
+            sink = FileSink(descriptor, path, progress)
             write(sink)
             sink.flush()
             for patch in patches or ():

@@ -79,9 +79,21 @@ def _gaps(model: Model, taken: list[tuple[int, int]], at: int, end: int) -> Iter
     """Stretches between ``at``, the end of the FlatBuffer, and ``end`` that nothing points to, not all zeros."""
     for start, stop in sorted([*taken, (end, end)]):
         until = min(start, end)
+        at = _first_byte(model.file, at, until)
         if at < until and any(bytes(chunk).count(0) != len(chunk) for chunk in model.file.chunks(at, until - at)):
             yield at, until - at
         at = max(at, stop)
+
+
+def _first_byte(source: Source, at: int, until: int) -> int:
+    """Where padding ends: the place of the first byte that is not zero, or up to 15 bytes before it."""
+    start = at
+    for chunk in source.chunks(at, max(until - at, 0)):
+        zeros = len(chunk) - len(bytes(chunk).lstrip(b"\0"))
+        start += zeros
+        if zeros < len(chunk):
+            break
+    return max(at, start - start % ALIGN)
 
 
 def place(pieces: list[Piece], at: int) -> dict[int, int]:

@@ -21,9 +21,13 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(file.removesuffix(".bfbs") for file in os.listdir(_FOLDER) if file.endswith(".bfbs")))
 
 
-@cache
 def load(name: str = NEWEST) -> Schema:
-    """A bundled schema; the newest TFLite one without a name. Raises NotFoundError."""
+    """A bundled schema, the same object each time; the newest TFLite one without a name. Raises NotFoundError."""
+    return _load(name)
+
+
+@cache
+def _load(name: str) -> Schema:
     if name not in names():
         raise NotFoundError(f"there is no bundled schema {name!r}.", mend=f"Bundled are: {', '.join(names())}.")
     with open(os.path.join(_FOLDER, f"{name}.bfbs"), "rb") as file:

@@ -107,7 +107,7 @@ def carried(table: v.Table, owner: Object, leave_out: str = "") -> dict[str, Any
         newer = owner.by_name[field.name]
         if isinstance(value, v.Table) and newer.object is not None:
             value = carried(value, newer.object)
-        elif field.type.base == s.BOOL:
-            value = bool(value)
+        elif field.enum is not None and field.type.base in s.SCALARS:
+            value = field.enum.number(value)  # names changed (RELU1), numbers did not
         values[field.name] = value
     return values
