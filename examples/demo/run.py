@@ -11,8 +11,9 @@ import numpy as np
 import unlite
 
 
-def step(text: str) -> None:
-    print(f"\n== {text}", flush=True)
+def step(title: str, text: str) -> None:
+    """Says what is about to be done, and why."""
+    print(f"\n== {title}\n{text}\n", flush=True)
 
 
 def command(*arguments: str) -> None:
@@ -22,33 +23,55 @@ def command(*arguments: str) -> None:
 
 
 face = sys.argv[1]
+print(f"{face} is BlazeFace, which finds faces in pictures: a real model, as it is in many apps.", flush=True)
 
-step("What is in it?")
+step("What is in it?", "Reads a few kilobytes; the weights stay where they are.")
 command("show", face)
+
+step("Is it sound?", "Everything that is not as the format wants it, with path and byte. A note harms nothing.")
 command("verify", face)
 
-step("A new description; nothing else changes")
+step(
+    "A new description",
+    "A text of another length moves what follows it: the file is rewritten, and all values stay as they are.",
+)
 command("set", face, "description=BlazeFace, found at home", "-o", "described.tflite")
-before, after = Path(face).read_bytes(), Path("described.tflite").read_bytes()
-print(f"{len(before)} bytes before, {len(after)} after; description: {unlite.open('described.tflite').description!r}")
+before, after = unlite.open(face), unlite.open("described.tflite")
+constants = [t.index for t in before.main.tensors if t.is_constant]
+same = sum(before.main.tensors[i].data == after.main.tensors[i].data for i in constants)
+print(f"\ndescription: {after.description!r}; {same} of {len(constants)} constants are the same, byte by byte")
 
-step("One number of one tensor, from Python")
+step("One number of one tensor, from Python", "The new value is as long as the old one: only its bytes are replaced.")
+print(
+    """>>> model = unlite.open("described.tflite")
+>>> kernel = model.main.tensors["conv2d/Kernel"]
+>>> values = kernel.numpy().copy()
+>>> values[0, 0, 0, 0] = 0.5
+>>> kernel.data = values
+>>> model.save("changed.tflite")"""
+)
 model = unlite.open("described.tflite")
-tensor = next(t for t in model.main.tensors if t.is_constant and t.dtype == "FLOAT16")
-values = tensor.numpy().copy()
-old, values.flat[0] = values.flat[0], 0.5
-tensor.data = values
-report = model.save("changed.tflite")
-print(f"{tensor.name}[0]: {old} becomes {values.flat[0]}; the file was {report.how}")
-command("verify", "changed.tflite")
+kernel = model.main.tensors["conv2d/Kernel"]
+values = kernel.numpy().copy()
+values[0, 0, 0, 0] = 0.5
+kernel.data = values
+print(model.save("changed.tflite"))
+old, new = Path("described.tflite").read_bytes(), Path("changed.tflite").read_bytes()
+print(f"\nbytes that differ between the two files: {sum(a != b for a, b in zip(old, new, strict=True))}")
 
-step("To JSON and back")
+step("To JSON and back", "For any editor, and for flatc. Nothing is lost on the way.")
 command("json", "changed.tflite", "-o", "face.json")
 command("build", "face.json", "-o", "again.tflite")
 command("verify", "again.tflite")
-
 one, other = unlite.open("changed.tflite").main, unlite.open("again.tflite").main
-constants = [t for t in one.tensors if t.is_constant]
-same = sum(np.array_equal(t.numpy(), other.tensors[t.index].numpy()) for t in constants)
-print(f"{same} of {len(constants)} constants are equal, number for number")
-sys.exit(same != len(constants))
+same = sum(np.array_equal(one.tensors[i].numpy(), other.tensors[i].numpy()) for i in constants)
+print(f"\n{same} of {len(constants)} constants are equal, number for number", flush=True)
+
+step("For a microcontroller", "The same model as a C array, and back from the C text.")
+command("c-array", "again.tflite", "-o", "g_model.cc")
+command("build", "g_model.cc", "-o", "from_c.tflite")
+equal = Path("from_c.tflite").read_bytes() == Path("again.tflite").read_bytes()
+print(f"\nthe same bytes: {equal}", flush=True)
+
+print(f"\nThe files are in {Path.cwd()}. All commands: unlite. All pages: docs/index.md")
+sys.exit(same != len(constants) or not equal)

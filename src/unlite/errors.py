@@ -11,6 +11,7 @@ UnliteError
 ├── NotFoundError             no such name, index or field                     (also a LookupError)
 │   ├── AmbiguousNameError    a name that several things bear
 │   ├── NoSuchIndexError      an index past the end of a sequence               (also an IndexError)
+│   ├── NoSuchKeyError        a name that a mapping does not have               (also a KeyError)
 │   └── UnknownFieldError     a field that the schema's table does not have     (also an AttributeError)
 ├── NotQuantizedError         a tensor without a scale
 ├── NoDataError               a tensor without constant data
@@ -210,3 +211,7 @@ class UnknownFieldError(NotFoundError, AttributeError):
 
 class NoSuchIndexError(NotFoundError, IndexError):
     """An index past the end of a sequence."""
+
+
+class NoSuchKeyError(NotFoundError, KeyError):
+    """A name that a mapping does not have."""

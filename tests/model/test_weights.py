@@ -23,6 +23,7 @@ from unlite.errors import (
     UnsupportedFormatError,
 )
 from unlite.model.model import open_model
+from unlite.model.paths import assign_path
 from unlite.model.requantize import stored_values
 from unlite.model.weight_files import open_weights, write_weights
 from unlite.model.weights import keyed_constants, put_weights, read_weights
@@ -77,6 +78,20 @@ def test_subgraphs_that_share_a_buffer_share_the_entry() -> None:
         "square": [],
         "scaled": [],
     }
+
+
+def test_many_buffers_with_the_same_bytes_are_refused() -> None:
+    """The same, where each tensor has a buffer of its own and all buffers point to the same bytes."""
+    made = Builder()
+    main = made.graph()
+    for index in range(2000):
+        made.buffers.append({"offset": 1000, "size": 1 << 16})
+        made.tensor(main, f"t{index}", [1 << 14], "FLOAT32", index + 1)
+    data = made.data() + bytes(1 << 16)
+    with pytest.raises(CorruptFileError, match="out of all proportion"):
+        assign_path(data, "tensors[*].data=add(x, 1)")
+    with pytest.raises(CorruptFileError, match="out of all proportion"):
+        list(read_weights(data))
 
 
 def test_a_file_that_unfolds_is_refused() -> None:
@@ -456,6 +471,30 @@ def test_sparse_stays_sparse(shared: Path, tmp_path: Path) -> None:
     assert not fresh.is_changed
 
 
+def test_values_outside_a_sparse_pattern_change_nothing() -> None:
+    """Stored are 1, 2 and 3, for the dense tensor 0 1 0 / 2 0 3."""
+    compressed = {
+        "format": "SPARSE_CSR",
+        "array_segments_type": "Uint8Vector",
+        "array_segments": {"values": [0, 1, 3]},
+        "array_indices_type": "Uint8Vector",
+        "array_indices": {"values": [1, 0, 2]},
+    }
+    pattern = {"traversal_order": [0, 1], "dim_metadata": [{"format": "DENSE", "dense_size": 2}, compressed]}
+    made = Builder()
+    main = made.graph()
+    buffer = made.buffer(np.array([1, 2, 3], "<f4"))
+    made.tensor(main, "s", [2, 3], buffer=buffer, sparsity=pattern)
+    made.constant(main, "first", np.zeros(1, "<f4"))
+    model = open_model(made.data())
+    assert {key: array.tolist() for key, _, array in read_weights(model)}["s"] == [[0, 1, 0], [2, 0, 3]]
+    with pytest.raises(InvalidValueError, match="sparse tensor stores none"):
+        put_weights(model, {"first": np.ones(1, np.float32), "s": np.ones((2, 3), np.float32)})
+    assert not model.is_changed
+    put_weights(model, {"first": np.ones(1, np.float32), "s": np.array([[0, 4, 0], [5, 0, 0]], np.float32)})
+    assert np.frombuffer(model.buffers[buffer].data or b"", "<f4").tolist() == [4, 5, 0]
+
+
 def test_external_weights_move_into_the_model(tmp_path: Path) -> None:
     made = Builder()
     main, other = made.graph(), made.graph("other")
@@ -553,6 +592,7 @@ HOSTILE = {
     "pickle": npz(weights=npy("{'descr': '|O', 'fortran_order': False, 'shape': (3, 2)}", b"cos\nsystem\n")),
     "huge": npz(weights=npy("{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999, 99)}")),
     "wide": npz(weights=npy("{'descr': '|V2000000000', 'fortran_order': False, 'shape': (3, 2)}")),
+    "records": npz(weights=npy("{'descr': '|V100', 'fortran_order': False, 'shape': (3, 2)}", bytes(600))),
     "cut": npz(weights=npy("{'descr': '<f4', 'fortran_order': False, 'shape': (3, 2)}", b"1234")),
     "no header": npz(weights=b"\x93NUMPY\x01\x00\xff\xff{"),
     "no array": npz(weights=b"what?"),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from unlite.flatbuffers.source import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
     from struct import Struct
 
 PATIENCE = 2.0  # seconds
@@ -45,7 +45,7 @@ class _Bar:
 
 
 @contextmanager
-def progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
+def progress(title: str, total: int) -> Generator[Callable[[int], None], None, None]:
     """Gives a function that is told how much more of ``total`` is done.
 
     Args:

@@ -13,7 +13,11 @@ from unlite.pytorch.weight_layout import torch_axes
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable, Iterator
 
+    from numpy.typing import NDArray
+
+    from unlite.model.tensor import Tensor
     from unlite.model.weights import Axes
 
 EXAMPLES = """\
@@ -86,7 +90,8 @@ def _take(arguments: argparse.Namespace) -> dict[str, Any]:
         if arguments.output.endswith((".pth", ".pt")):
             from unlite.pytorch.files import write_pth
 
-            report = write_pth(read_weights(model, dequantize=arguments.dequantize, axes=axes), arguments.output)
+            weights = read_weights(model, dequantize=arguments.dequantize, axes=axes)
+            report = write_pth(_told(weights, advance), arguments.output)
         else:
             report = write_weights(
                 model,
@@ -109,6 +114,15 @@ def _take(arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def _told(
+    weights: Iterator[tuple[str, Tensor, NDArray[Any]]], advance: Callable[[int], None]
+) -> Iterator[tuple[str, Tensor, NDArray[Any]]]:
+    """Hands weights on and says how far they are."""
+    for key, tensor, values in weights:
+        yield key, tensor, values
+        advance(tensor.nbytes)
+
+
 def _put(arguments: argparse.Namespace) -> dict[str, Any]:
     from unlite.model.weight_files import open_weights
     from unlite.model.weights import put_weights
@@ -125,7 +139,8 @@ def _put(arguments: argparse.Namespace) -> dict[str, Any]:
                 raise InvalidValueError(f"was written with --layout {arrays.layout}.", file=arguments.file)
             layout = arrays.layout
     with open_model(arguments.into) as model:
-        report = put_weights(model, arrays, axes=AXES[layout or "tflite"])
+        with progress("reading", model.file.size) as advance:
+            report = put_weights(model, arrays, axes=AXES[layout or "tflite"], advance=advance)
         saved = model.save(arguments.output)
     return {
         "file": saved.path,

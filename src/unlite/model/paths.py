@@ -21,7 +21,7 @@ from unlite.model.path_values import content_bytes, field_value, new_values, str
 from unlite.model.storage import Buffer
 from unlite.model.subgraph import NamedSequence, Subgraph
 from unlite.model.tensor import Tensor
-from unlite.model.weights import place_of
+from unlite.model.weights import Unfolding, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -294,6 +294,7 @@ def _assign_data(path: str, tensors: list[Tensor], value: str, several: bool) ->
     """New constants. Under a ``*`` only float constants change, and buffers that are shared change once."""
     count = skipped = clipped = 0
     done: set[object] = set()
+    unfolding = Unfolding(tensors[0].subgraph.model)
     for tensor in tensors:
         if several:
             if not tensor.is_constant or "FLOAT" not in tensor.dtype:
@@ -304,6 +305,7 @@ def _assign_data(path: str, tensors: list[Tensor], value: str, several: bool) ->
                 continue
             if place[0] == "buffer":  # an external one is not changed: each tensor gets a buffer of its own
                 done.add(place)
+            unfolding.add(tensor)
         prepared = new_values(tensor, value, several)
         if prepared is not None:
             tensor.data, outside = prepared

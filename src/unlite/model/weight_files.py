@@ -18,7 +18,7 @@ from unlite.model.dtypes import numpy_dtype
 from unlite.model.model import open_model
 from unlite.model.requantize import has_real_values
 from unlite.model.save import write_atomically
-from unlite.model.weights import Axes, LazyArrays, keyed_constants, read_weights, values_of
+from unlite.model.weights import Axes, LazyArrays, in_turn, keyed_constants, read_weights, values_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -140,7 +140,7 @@ def _write_npz(
                     widened.append(key)
                 with archive.open(f"{key}.npy", "w", force_zip64=True) as member:
                     np.lib.format.write_array(member, np.asarray(values, order="C"), allow_pickle=False)
-                advance(values.nbytes)
+                advance(tensor.nbytes)
                 count += 1
 
     size = write_file(path, write)
@@ -171,10 +171,10 @@ def _write_safetensors(
         import numpy as np
 
         file.write(_header(plan, {TENSORS: json.dumps(tensors), LAYOUT: layout}))
-        for key in plan:
-            values = values_of(constants[key].tensor, dequantize=dequantize, axes=axes)
+        for _, tensor, _ in in_turn(constants[key] for key in plan):
+            values = values_of(tensor, dequantize=dequantize, axes=axes)
             file.write(np.ascontiguousarray(values).reshape(-1).view("u1").data)
-            advance(values.nbytes)
+            advance(tensor.nbytes)
 
     size = write_file(path, write)
     return WriteReport(path, len(plan), size, skipped, [])
@@ -322,6 +322,9 @@ class SafetensorsFile(WeightFile):
 
     def shape_of(self, key: str) -> tuple[int, ...]:
         return tuple(self._places[key]["shape"])
+
+    def trim(self) -> None:
+        self._source.trim()
 
     def __getitem__(self, key: str) -> NDArray[Any]:
         import numpy as np

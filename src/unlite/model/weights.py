@@ -26,8 +26,9 @@ NO_VALUES = ("RESOURCE", "VARIANT")
 HELD_NOWHERE = ("STRING", "COMPLEX128")
 """Types that some file of weights cannot hold: they may be missing from what is put back."""
 
-# Tensors may share bytes, and a small file could unfold without end. No writer's sharing comes near this.
+# Bytes of values per byte of file. No writer's sharing comes near this.
 UNFOLDED, UNFOLDED_LEAST = 64, 1 << 20
+RESIDENT = 1 << 24
 
 # A name that ends like an added index, or that means something else in a file of weights, gets an index itself.
 _NO_KEY = re.compile(r".*#\d+\.\d+|__metadata__", re.DOTALL)
@@ -46,6 +47,25 @@ class Constant(NamedTuple):
     key: str
     tensor: Tensor
     aliases: tuple[Tensor, ...]
+
+
+class Unfolding:
+    """Tensors may share bytes, so that a small file could unfold without end; this is where it ends."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._work = 0
+
+    def add(self, tensor: Tensor, more: int = 0) -> None:
+        """Counts the values of a tensor. Raises CorruptFileError where there are out of all proportion many."""
+        self._work += tensor.nbytes + more
+        held = self._model.file.size + sum(file.size for file in self._model._weight_files.values())
+        if self._work > UNFOLDED * held + UNFOLDED_LEAST:
+            raise CorruptFileError(
+                "tensors share their bytes so often that all values together are out of all proportion.",
+                file=self._model.file.name,
+                path=tensor.path,
+            )
 
 
 def keyed_constants(model: Model) -> dict[str, Constant]:
@@ -71,21 +91,14 @@ def _grouped(model: Model) -> list[list[Tensor]]:
     """The tensors with constants, those of different subgraphs that are one constant together."""
     shared: dict[tuple[object, ...], list[list[Tensor]]] = {}
     groups: list[list[Tensor]] = []
-    work = 0
+    unfolding = Unfolding(model)
     for graph in model.subgraphs:
         met: dict[tuple[object, ...], int] = {}
         for tensor in graph.tensors:
             if tensor.dtype in NO_VALUES or not tensor.is_constant:
                 continue
             alike = _likeness(tensor)
-            work += tensor.nbytes + len(tensor.name) + sum(len(part) for part in alike if isinstance(part, tuple))
-            held = model.file.size + sum(file.size for file in model._weight_files.values())
-            if work > UNFOLDED * held + UNFOLDED_LEAST:
-                raise CorruptFileError(
-                    "tensors share their bytes so often that all values together are out of all proportion.",
-                    file=model.file.name,
-                    path=tensor.path,
-                )
+            unfolding.add(tensor, len(tensor.name) + sum(len(part) for part in alike if isinstance(part, tuple)))
             number = met.get(alike, 0)
             met[alike] = number + 1
             known = shared.setdefault(alike, [])
@@ -125,8 +138,25 @@ def read_weights(
         dequantize: Real values (float32) of quantized and float tensors. Other types come as they are stored.
         axes: Gives the order in which each tensor's axes are wanted.
     """
-    for key, tensor, _ in keyed_constants(open_model(model)).values():
+    for key, tensor, _ in in_turn(keyed_constants(open_model(model)).values()):
         yield key, tensor, values_of(tensor, dequantize=dequantize, axes=axes)
+
+
+def in_turn(constants: Iterable[Constant], trim: Callable[[], object] = lambda: None) -> Iterator[Constant]:
+    """Hands constants on, and lets go of the mapped pages of those before, so that no whole file becomes resident.
+
+    Args:
+        constants: Whose values are read one after the other.
+        trim: Lets go of what else is read along with them.
+    """
+    touched = 0
+    for constant in constants:
+        yield constant
+        touched += constant.tensor.nbytes
+        if touched > RESIDENT:
+            constant.tensor._constant().source.trim()
+            trim()
+            touched = 0
 
 
 def values_of(tensor: Tensor, *, dequantize: bool = False, axes: Axes | None = None) -> NDArray[np.generic]:
@@ -143,6 +173,9 @@ class LazyArrays(Mapping[str, "NDArray[Any]"]):
         """The shape of an array."""
         raise NotImplementedError
 
+    def trim(self) -> None:
+        """Lets go of what was read; it comes back when it is asked for again."""
+
 
 class PutReport(NamedTuple):
     """What ``put_weights`` did.
@@ -158,7 +191,13 @@ class PutReport(NamedTuple):
     clipped: dict[str, int]
 
 
-def put_weights(model: Any, arrays: Mapping[str, NDArray[Any]], *, axes: Axes | None = None) -> PutReport:
+def put_weights(
+    model: Any,
+    arrays: Mapping[str, NDArray[Any]],
+    *,
+    axes: Axes | None = None,
+    advance: Callable[[int], object] = lambda _: None,
+) -> PutReport:
     """Replaces the constants of a model by arrays with the keys of ``read_weights``.
 
     An array has the tensor's own type, or is float32 and holds real values: those are quantized with the tensor's own
@@ -169,6 +208,7 @@ def put_weights(model: Any, arrays: Mapping[str, NDArray[Any]], *, axes: Axes | 
         model: A model, a path or bytes.
         arrays: Key -> array; each is asked for once its shape is known to be right, so that they may be read lazily.
         axes: The order of the arrays' axes, as for ``read_weights``.
+        advance: Told the bytes of each constant that was looked at.
 
     Raises:
         InvalidValueError: keys are missing, unknown, or of the wrong shape (all are listed); or a value does not fit.
@@ -178,10 +218,11 @@ def put_weights(model: Any, arrays: Mapping[str, NDArray[Any]], *, axes: Axes | 
     _check_keys(constants, arrays, axes)
     clipped: dict[str, int] = {}
     new: dict[str, NDArray[np.generic]] = {}
-    for key in arrays:
-        tensor = constants[key].tensor
+    trim = arrays.trim if isinstance(arrays, LazyArrays) else lambda: None
+    for key, tensor, _ in in_turn((constants[key] for key in arrays), trim):
         order = axes(tensor) if axes is not None else None
         prepared = prepare(tensor, arrays[key] if order is None else arrays[key].transpose(_inverse(order)))
+        advance(tensor.nbytes)
         if prepared is not None:
             new[key], outside = prepared
             if outside:

@@ -78,9 +78,12 @@ def read_pth(path: str | os.PathLike[str]) -> dict[str, NDArray[np.generic]]:
     torch = _torch()
     target = os.fspath(path)
     from pickle import UnpicklingError
+    from warnings import catch_warnings, simplefilter
 
     try:
-        loaded = torch.load(target, map_location="cpu", weights_only=True)
+        with catch_warnings():
+            simplefilter("ignore")  # of other versions of the format; what cannot be read is an error all the same
+            loaded = torch.load(target, map_location="cpu", weights_only=True)
     except OSError as error:
         raise UnliteError(f"cannot be opened: {error.strerror}.", file=target) from error
     except (
