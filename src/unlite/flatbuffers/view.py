@@ -100,6 +100,7 @@ class Table(View):
 
     __slots__ = ("_position", "_slots")
     _object: Object
+    _readers: dict[str, Callable[[Any], Any]]
     _position: int
     _slots: tuple[int, ...]
 
@@ -123,10 +124,10 @@ class Table(View):
         assign(self, name, value)
 
     def __getitem__(self, name: str) -> Any:
-        field = self._object.by_name.get(name)
-        if field is None:
+        read = self._readers.get(name)
+        if read is None:
             raise _unknown_field(self._object, name)
-        return get(self, field)
+        return read(self)
 
     def __repr__(self) -> str:
         return f"<{self._object.name} {path(self)}>".replace(" >", ">")
@@ -140,6 +141,7 @@ class Struct(View):
 
     __slots__ = ("_position",)
     _object: Object
+    _readers: dict[str, Callable[[Any], Any]]
     _position: int
 
     def __init__(self, wire: Wire, position: int, parent: View | None, key: str | int) -> None:
@@ -159,10 +161,10 @@ class Struct(View):
         raise InvalidTypeError("a struct is assigned as a whole, as a dict of its fields.", path=f"{path(self)}.{name}")
 
     def __getitem__(self, name: str) -> Any:
-        field = self._object.by_name.get(name)
-        if field is None:
+        read = self._readers.get(name)
+        if read is None:
             raise _unknown_field(self._object, name)
-        return _struct_getter(field)(self)
+        return read(self)
 
     def __str__(self) -> str:
         return _described(self, SHOWN_DEPTH)
@@ -487,12 +489,14 @@ def view_type(owner: Object | None) -> type[Any]:
     if owner is None:
         raise CorruptFileError("the schema names an object that it does not have.")
     if owner.view is None:
-        body: dict[str, Any] = {"__slots__": (), "_object": owner, "__doc__": f"View of {owner.name!a}."}
+        readers: dict[str, Any] = {
+            field.name: _struct_getter(field) if owner.is_struct else _getter(field) for field in owner.fields
+        }
+        body = {"__slots__": (), "_object": owner, "_readers": readers, "__doc__": f"View of {owner.name!a}."}
         base = Struct if owner.is_struct else Table
-        getter = _struct_getter if owner.is_struct else _getter
-        for field in owner.fields:
-            if not field.name.startswith("_"):  # those are read with table["_name"]
-                body[field.name] = property(getter(field))
+        for name, read in readers.items():
+            if not name.startswith("_"):  # those are read with table["_name"]
+                body[name] = property(read)
         name = owner.name.rpartition(".")[2]
         owner.view = type(name if name.isidentifier() else "Unnamed", (base,), body)
     return owner.view
@@ -500,10 +504,7 @@ def view_type(owner: Object | None) -> type[Any]:
 
 def get(table: Table, field: Field) -> Any:
     """The value of a field."""
-    kept = type(table).__dict__.get(field.name)
-    if isinstance(kept, property) and kept.fget is not None:
-        return kept.fget(table)
-    return _getter(field)(table)
+    return table._readers[field.name](table)
 
 
 def is_present(table: Table, field: Field) -> bool:

@@ -10,6 +10,7 @@ from struct import unpack_from
 from typing import TYPE_CHECKING, Any
 
 from unlite.errors import CorruptFileError, InvalidValueError
+from unlite.flatbuffers.write import encode
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,7 +72,7 @@ def pack_strings(strings: Any, path: str) -> bytes:
     for string in strings:
         if not isinstance(string, (bytes, str)):
             raise InvalidValueError(f"strings are wanted, not {string!r:.60}.", path=path)
-        parts.append(string.encode("utf-8", "surrogateescape") if isinstance(string, str) else bytes(string))
+        parts.append(encode(string, path) if isinstance(string, str) else bytes(string))
     offsets = [4 * (len(parts) + 2)]
     for part in parts:
         offsets.append(offsets[-1] + len(part))

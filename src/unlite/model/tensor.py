@@ -135,7 +135,7 @@ class Tensor:
         write_quantization(self._table, value, self.path)
 
     def _span(self) -> Span | None:
-        """Where the constant lies. Inline data of 0 bytes makes a constant only of a tensor without elements."""
+        """Where the constant lies. Data of 0 bytes make a constant only of tensors without stored elements."""
         model = self.subgraph.model
         number = self._table["buffer"]
         if number:
@@ -144,7 +144,7 @@ class Tensor:
                     f"there is no buffer {number}, only {len(model.buffers)}.", file=model.source.name, path=self.path
                 )
             span: Span | None = model.buffers[number].span
-            if span is not None and (span.length or elements(self.shape) == 0):
+            if span is not None and (span.length or self.is_sparse or elements(self.shape) == 0):
                 return span
         external = self._table["external_buffer"]
         return external_span(model, external, self.path) if external else None
