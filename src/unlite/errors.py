@@ -10,8 +10,8 @@ UnliteError
 ├── UnsafePathError           a path inside a model that leaves the model's folder
 ├── NotFoundError             no such name, index or field                     (also a LookupError)
 │   ├── AmbiguousNameError    a name that several things bear
+│   ├── NoSuchKeyError        no entry of a mapping by that name                (also a KeyError)
 │   ├── NoSuchIndexError      an index past the end of a sequence               (also an IndexError)
-│   ├── NoSuchKeyError        a name that a mapping does not have               (also a KeyError)
 │   └── UnknownFieldError     a field that the schema's table does not have     (also an AttributeError)
 ├── NotQuantizedError         a tensor without a scale
 ├── NoDataError               a tensor without constant data
@@ -209,9 +209,9 @@ class UnknownFieldError(NotFoundError, AttributeError):
     """A field that the schema's table does not have."""
 
 
+class NoSuchKeyError(NotFoundError, KeyError):
+    """No entry of a mapping by that name."""
+
+
 class NoSuchIndexError(NotFoundError, IndexError):
     """An index past the end of a sequence."""
-
-
-class NoSuchKeyError(NotFoundError, KeyError):
-    """A name that a mapping does not have."""

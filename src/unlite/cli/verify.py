@@ -50,6 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
         said = ", ".join(f"{count} {severity}{'s' * (count != 1)}" for severity, count in counts.items())
         sys.stdout.flush()  # the table comes first where both streams end in one place
         print(f"{what}: {said}", file=sys.stderr)
+        if any(f["severity"] == "error" and "file ends at" in f["message"] for _, f in found):
+            print("The file looks cut short: compare its size with the source and fetch it again.", file=sys.stderr)
     return 1 if counts["error"] else 0
 
 

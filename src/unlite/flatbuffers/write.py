@@ -531,14 +531,32 @@ def is_default(field: Field, value: object) -> bool:
     return number == field.default and not (isinstance(number, float) and str(number) != str(float(field.default)))
 
 
+KINDS = {
+    s.U_TYPE: "a union's type",
+    s.BOOL: "a bool",
+    s.BYTE: "8 bits",
+    s.U_BYTE: "8 bits without sign",
+    s.SHORT: "16 bits",
+    s.U_SHORT: "16 bits without sign",
+    s.INT: "32 bits",
+    s.U_INT: "32 bits without sign",
+    s.LONG: "64 bits",
+    s.U_LONG: "64 bits without sign",
+    s.FLOAT: "a 32-bit float",
+    s.DOUBLE: "a 64-bit float",
+}
+"""What messages call the types of scalars."""
+
+
 def pack_scalar(field: Field, base: int, value: object, path: str) -> bytes:
     """A scalar's bytes. Raises InvalidValueError or InvalidTypeError where the value does not fit."""
     number: Any = value
     if field.enum is not None and isinstance(value, (str, int)):
         number = field.enum.number(value)
         if number is None:
-            names = ", ".join(list(field.enum.values)[:12])
-            raise InvalidValueError(f"{value!r} is no {field.enum.name}.", path=path, mend=f"It has: {names}, ...")
+            names = list(field.enum.values)
+            shown = ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+            raise InvalidValueError(f"{value!r} is no {field.enum.name}.", path=path, mend=f"It has: {shown}.")
     if base == s.BOOL:
         if number not in (0, 1):
             raise InvalidTypeError(f"true or false is wanted, not {value!r:.60}.", path=path)
@@ -548,7 +566,7 @@ def pack_scalar(field: Field, base: int, value: object, path: str) -> bytes:
             number = number.__index__()
         return s.SCALARS[base].pack(number)
     except (struct_error, OverflowError):
-        raise InvalidValueError(f"{value!r:.60} does not fit a field of type {v.CODES[base]!r}.", path=path) from None
+        raise InvalidValueError(f"{value!r:.60} does not fit {KINDS[base]}.", path=path) from None
     except (AttributeError, TypeError):
         raise InvalidTypeError(f"a number is wanted, not {value!r:.60}.", path=path) from None
 

@@ -42,7 +42,7 @@ class Metadata(MutableMapping[str, "Any"]):
         if len(found) > 1:
             raise AmbiguousNameError(name, tuple(found), path="metadata")
         if not found:
-            raise NoSuchKeyError(f"there is no entry {name!r}.", path="metadata")
+            raise NoSuchKeyError(f"there is no entry {name!r}.", path="metadata", mend=_listed(self))
         return found[0]
 
     def buffer_index(self, name: str) -> int:
@@ -126,7 +126,9 @@ class AssociatedFiles(Mapping[str, bytes]):
     def __getitem__(self, name: str) -> bytes:
         tail = self.tail
         if tail is None or name not in tail.entries:
-            raise NoSuchKeyError(f"there is no file {name!r}.", file=self._source.name, path="associated_files")
+            raise NoSuchKeyError(
+                f"there is no file {name!r}.", file=self._source.name, path="associated_files", mend=_listed(self)
+            )
         return tail.read(name)
 
     def __iter__(self) -> Iterator[str]:
@@ -137,3 +139,8 @@ class AssociatedFiles(Mapping[str, bytes]):
 
     def __repr__(self) -> str:
         return f"<AssociatedFiles {', '.join(self)}>"
+
+
+def _listed(names: Mapping[str, object]) -> str:
+    shown = ", ".join(list(names)[:10])
+    return f"There is: {shown}." if shown else "There is none at all."

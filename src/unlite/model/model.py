@@ -38,6 +38,22 @@ class Model:
         root: The Model table; the whole file by schema names.
     """
 
+    __slots__ = (
+        "_associated",
+        "_buffers",
+        "_external_ids",
+        "_metadata",
+        "_operator_codes",
+        "_subgraphs",
+        "_weight_files",
+        "_weights_folder",
+        "file",
+        "origin",
+        "root",
+        "schema_version",
+        "source",
+    )
+
     def __init__(self, file: Source, weights: str | os.PathLike[str] | None = None) -> None:
         format_ = sniff(file)
         self.file = file
@@ -58,6 +74,7 @@ class Model:
             raise
         self._weights_folder = None if weights is None else os.fspath(weights)
         self._weight_files: dict[str, Source] = {}
+        self._external_ids: dict[int, int] | None = None
         self._buffers: NamedSequence[Buffer] | None = None
         self._operator_codes: NamedSequence[OperatorCode] | None = None
         self._subgraphs: NamedSequence[Subgraph] | None = None
@@ -136,9 +153,9 @@ class Model:
 
         Never raises for what the file holds; an empty list, or one without errors, means that it can be used.
         """
-        from unlite.model.verify import verify_model
+        from unlite.model.verify import verify_file
 
-        return verify_model(self.root, self.source, self.origin)
+        return verify_file(self.file)
 
     def save(
         self,

@@ -189,7 +189,7 @@ def _save_in_place(model: Model, target: str, patches: list[Patch] | None) -> Sa
         raise SaveError(
             "the changes do not keep their sizes, so they cannot be written in place. Nothing was changed.",
             file=target,
-            mend="Save without in_place: the file is then written anew beside the old one and takes its name.",
+            mend="Save without in_place (-o FILE): the file is then written anew, and takes its name when it is whole.",
         )
     if patches:
         from unlite.model.journal import apply

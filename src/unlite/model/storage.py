@@ -102,10 +102,8 @@ def external_span(model: Model, number: int, path: str) -> Span:
         UnsafePathError: its file's name leads out of the model's folder.
         CorruptFileError: it claims more bytes than the file has.
     """
-    for entry in model.root["external_buffers"] or ():
-        if entry["id"] == number:
-            break
-    else:
+    entry = _external_buffer(model, number)
+    if entry is None:
         raise NotFoundError(f"the model has no external buffer {number}.", file=model.source.name, path=path)
     groups: Sequence[Table] = model.root["external_buffer_groups"] or ()
     if entry["group"] >= len(groups):
@@ -123,6 +121,17 @@ def external_span(model: Model, number: int, path: str) -> Span:
             mend="The weight file looks cut short, or belongs to another model.",
         )
     return Span("external", source, start, length)
+
+
+def _external_buffer(model: Model, number: int) -> Table | None:
+    """The first external buffer with that id. Ids are collected once: large models have thousands."""
+    entries = model.root["external_buffers"] or ()
+    ids = model._external_ids
+    if ids is None or model.is_changed:
+        ids = model._external_ids = {}
+        for index, entry in enumerate(entries):
+            ids.setdefault(entry["id"], index)
+    return entries[ids[number]] if number in ids else None
 
 
 def weight_file(model: Model, name: str, path: str) -> Source:
@@ -149,7 +158,7 @@ def weight_file(model: Model, name: str, path: str) -> Source:
             f"the model wants its weights from {name!r}, outside its own folder.",
             file=model.source.name,
             path=path,
-            mend="If you trust it, put the file beside the model, or say unlite.open(model, weights=FOLDER).",
+            mend="If you trust it, put the file beside the model and let external_buffer_groups[N].name say so.",
         )
     if not os.path.isfile(target):
         raise NotFoundError(

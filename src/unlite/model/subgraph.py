@@ -105,6 +105,8 @@ class Subgraph:
         operators: By index, or by the name of the first output.
     """
 
+    __slots__ = ("_links", "_table", "index", "model", "operators", "tensors")
+
     def __init__(self, model: Model, index: int, table: Table) -> None:
         self.model = model
         self.index = index
@@ -130,6 +132,7 @@ class Subgraph:
     @name.setter
     def name(self, value: str) -> None:
         self._table.name = value
+        self.model.subgraphs._names = None
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:

@@ -53,7 +53,16 @@ class Summary:
             ("size", bytes_text(self.size)),
             ("schema version", self.schema_version),
             ("description", self.description),
-            ("contents", f"{self.subgraphs} subgraph(s), {self.tensors} tensors, {self.operators} operators"),
+            (
+                "contents",
+                ", ".join(
+                    (
+                        _count(self.subgraphs, "subgraph"),
+                        _count(self.tensors, "tensor"),
+                        _count(self.operators, "operator"),
+                    )
+                ),
+            ),
             ("quantization", self.quantization),
             ("weights", weights),
             ("weight types", dtypes),
@@ -61,6 +70,10 @@ class Summary:
             ("metadata", ", ".join(self.metadata)),
         ]
         return [(name, value) for name, value in rows if value not in ("", None)]
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def bytes_text(number: int) -> str:
