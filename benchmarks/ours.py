@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import unlite
+from unlite.flatbuffers import view
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 def change(path: str, out: str, tensor: str) -> None:
@@ -62,11 +63,28 @@ def touch(path: str) -> None:
     print(json.dumps(sums))
 
 
+def tables(root: view.Table) -> Iterator[view.Table]:
+    """Every table below ``root``, itself first, each once, whatever number of paths leads to it."""
+    seen: set[tuple[int, int, int]] = set()
+    stack: list[Any] = [root]
+    while stack:
+        at = stack.pop()
+        if isinstance(at, (view.TableVector, view.UnionVector)):
+            stack.extend(entry for entry in reversed(at) if isinstance(entry, view.Table))
+            continue
+        key = (id(at._wire), at._position, at._object.index)
+        if key in seen and at._changes is None:
+            continue
+        seen.add(key)
+        yield at
+        for field in reversed(list(view.present(at))):
+            value = view.get(at, field)
+            if isinstance(value, (view.Table, view.TableVector, view.UnionVector)):
+                stack.append(value)
+
+
 def touch_views(path: str, schema: str) -> None:
     """Reads every stored field through the engine's lazy views, and prints how many there were."""
-    from unlite.flatbuffers import view
-    from unlite.flatbuffers.write import tables
-
     fields = 0
     for table in tables(unlite.flatbuffers.open(path, schema)):
         for field in view.present(table):

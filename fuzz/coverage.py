@@ -1,6 +1,6 @@
 """The same search guided by coverage, with atheris (pip install atheris; Linux and macOS).
 
-    python fuzz/coverage.py [FOLDER OF FOUND INPUTS] [-max_total_time=600] [other options of libFuzzer]
+python fuzz/coverage.py [FOLDER OF FOUND INPUTS] [-max_total_time=600] [other options of libFuzzer]
 """
 
 from __future__ import annotations

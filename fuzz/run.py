@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
 from tests.strategies import visit_everything  # noqa: E402 - found on the path made above
+
 from unlite.errors import UnliteError  # noqa: E402
 from unlite.model.model import open_model  # noqa: E402
 

@@ -36,7 +36,7 @@ def rewritten(model: Model, *, drop_unknown: bool = False) -> bytes:
     return sink.value()
 
 
-# -- everything that can be asked ---------------------------------------------------------------------------------------
+# -- everything that can be asked ------------------------------------------------------------------
 
 
 class Visit:
@@ -115,7 +115,7 @@ def _visit_metadata(visit: Visit, model: Model) -> None:
         visit.ask(lambda name=name: str(model.metadata.decoded(name)))
 
 
-# -- a model as plain values, for comparisons ---------------------------------------------------------------------------
+# -- a model as plain values, for comparisons ------------------------------------------------------
 
 
 def tree(value: Any, *, without: tuple[str, ...] = ()) -> Any:
@@ -130,7 +130,21 @@ def tree(value: Any, *, without: tuple[str, ...] = ()) -> Any:
     return value
 
 
-# -- models that we can build -------------------------------------------------------------------------------------------
+def tables(root: v.Table) -> list[v.Table]:
+    """Every table of a small file, each once, however many paths lead to it."""
+    found: dict[tuple[int, int], v.Table] = {}
+    stack: list[Any] = [root]
+    while stack:
+        at = stack.pop()
+        if isinstance(at, (v.TableVector, v.UnionVector)):
+            stack += list(at)
+        elif isinstance(at, v.Table) and (at._position, at._object.index) not in found:
+            found[at._position, at._object.index] = at
+            stack += [at[field.name] for field in v.present(at)]
+    return list(found.values())
+
+
+# -- models that we can build ----------------------------------------------------------------------
 
 NAMES = st.text(st.characters(codec="utf-8"), max_size=12)
 DTYPES = [name for name in BITS if not name.startswith(("BFLOAT16", "FLOAT8"))]
@@ -220,7 +234,7 @@ def model_bytes(values: dict[str, Any]) -> bytes:
     return build(load().root, values, IDENTIFIER)
 
 
-# -- damage -------------------------------------------------------------------------------------------------------------
+# -- damage ----------------------------------------------------------------------------------------
 
 U32 = st.one_of(
     st.integers(0, 2**32 - 1),

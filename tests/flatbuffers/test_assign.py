@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from tests.flatbuffers.flatc_judge import Flatc
 from tests.flatbuffers.test_view import DECLARATIONS, FULL
 from tests.flatbuffers.test_write import rewritten
+
 from unlite.errors import InvalidTypeError, InvalidValueError, UnknownFieldError
 from unlite.flatbuffers import view as v
 
@@ -65,7 +65,7 @@ def test_scalars_strings_and_vectors(name: str, value: Any, seen: Any, read: Any
     found = saved(flatc, cage)
     if read is not None:
         assert found.pop(name) == read
-    assert found.pop("flag", True) is (True if name == "flag" else False)
+    assert found.pop("flag", True) is (name == "flag")
     assert {key: found[key] for key in found if key in FULL} == {
         key: FULL[key] for key in FULL if key not in (name, "flag")
     }
@@ -176,7 +176,9 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("name", "value", "kind"), WRONG, ids=lambda value: str(value)[:30])
-def test_what_does_not_fit_changes_nothing(name: str, value: Any, kind: type[Exception], cage: Any, full: bytes) -> None:
+def test_what_does_not_fit_changes_nothing(
+    name: str, value: Any, kind: type[Exception], cage: Any, full: bytes
+) -> None:
     with pytest.raises(kind):
         setattr(cage, name, value)
     assert rewritten(cage) == rewritten(type(cage)(cage._wire, cage._position, None, ""))

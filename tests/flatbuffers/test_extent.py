@@ -7,10 +7,10 @@ import struct
 from pathlib import Path
 
 import pytest
-
 from tests.flatbuffers.flatc_judge import Flatc
 from tests.flatbuffers.test_view import DECLARATIONS, FULL
 from tests.flatbuffers.test_write import SHARED, holder
+
 from unlite.errors import CorruptFileError
 from unlite.flatbuffers.extent import Extent
 from unlite.flatbuffers.source import MemorySource

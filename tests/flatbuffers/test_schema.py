@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.flatbuffers.flatc_judge import Flatc
 from tests.flatbuffers.test_view import DECLARATIONS, FULL
+
 from unlite.errors import CorruptFileError, NotFoundError, UnliteError, UnsupportedFormatError
 from unlite.flatbuffers import schema as s
 from unlite.flatbuffers import view as v
@@ -21,7 +21,9 @@ from unlite.flatbuffers.source import MemorySource
 from unlite.flatbuffers.wire import Wire
 from unlite.flatbuffers.write import build
 
-BASES = "None UType Bool Byte UByte Short UShort Int UInt Long ULong Float Double String Vector Obj Union Array Vector64"
+BASES = (
+    "None UType Bool Byte UByte Short UShort Int UInt Long ULong Float Double String Vector Obj Union Array Vector64"
+)
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +70,9 @@ def check_field(ours: s.Field, theirs: Any) -> None:
     assert BASES.split()[ours.type.element] == theirs["type"]["element"]
     assert ours.type.index == theirs["type"]["index"]
     assert ours.type.fixed_length == theirs["type"]["fixed_length"]
-    assert (ours.deprecated, ours.required, ours.offset64) == tuple(theirs[n] for n in ("deprecated", "required", "offset64"))
+    assert (ours.deprecated, ours.required, ours.offset64) == tuple(
+        theirs[n] for n in ("deprecated", "required", "offset64")
+    )
     attributes = {entry["key"]: entry.get("value") for entry in theirs.get("attributes", ())}
     assert ours.align == int(attributes.get("force_align", 0))
     assert ours.nested == attributes.get("nested_flatbuffer", "")

@@ -41,7 +41,9 @@ def test_reading(source: Source) -> None:
     assert list(source.chunks(5, 0)) == []
 
 
-@pytest.mark.parametrize("place", [(-1, 4), (len(DATA) - 3, 4), (len(DATA) + 1, 0), (0, len(DATA) + 1), (2**70, 4), (4, -1), (-4, 4)])
+@pytest.mark.parametrize(
+    "place", [(-1, 4), (len(DATA) - 3, 4), (len(DATA) + 1, 0), (0, len(DATA) + 1), (2**70, 4), (4, -1), (-4, 4)]
+)
 def test_outside(source: Source, place: tuple[int, int]) -> None:
     offset, length = place
     for question in (source.view, source.check, lambda *a: list(source.chunks(*a))):

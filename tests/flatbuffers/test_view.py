@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.flatbuffers.flatc_judge import Flatc
 
 import unlite
-from tests.flatbuffers.flatc_judge import Flatc
 from unlite.errors import CorruptFileError, InvalidTypeError, NoSuchIndexError, UnknownFieldError, UnliteError
 from unlite.flatbuffers import view as v
 from unlite.flatbuffers.schema import Schema
@@ -179,7 +179,7 @@ def test_vectors(cage: Any) -> None:
     assert cage.numbers.tolist() == list(cage.numbers) == [1, -2, 2147483647]
     assert cage.floats == [0.5, -1.25]
     assert list(cage.flags) == [True, False, True]
-    assert [kind for kind in cage.kinds] == ["Dog", "Cat"]
+    assert list(cage.kinds) == ["Dog", "Cat"]
     assert [entry.number for entry in cage.inners] == [5, 0, 0]
     assert (len(cage.shorts), cage.shorts.tolist(), list(cage.shorts)) == (0, [], [])
 
@@ -225,12 +225,15 @@ def test_keywords_and_deprecated_fields(cage: Any) -> None:
 
 def order() -> list[str]:
     """The fields in the order of their ids: each union's type before its value."""
-    names = [line.split(":")[0].strip() for line in DECLARATIONS.split("table Cage {")[1].split("}")[0].split(";")][:-1]
+    names = [
+        line.split(":")[0].strip()
+        for line in DECLARATIONS.split("table Cage {")[1].split("}", maxsplit=1)[0].split(";")
+    ][:-1]
     return [each for name in names for each in ((f"{name}_type", name) if name in ("any", "many") else (name,))]
 
 
 def test_unknown_names(cage: Any) -> None:
-    with pytest.raises(UnknownFieldError, match="zoo.animals.Cage has no field 'nose'") as caught:
+    with pytest.raises(UnknownFieldError, match=r"zoo\.animals\.Cage has no field 'nose'") as caught:
         _ = cage.nose
     assert isinstance(caught.value, AttributeError)
     with pytest.raises(UnknownFieldError):
@@ -268,7 +271,7 @@ def test_deep_chains(flatc: Flatc) -> None:
     assert again.number == 4
 
 
-# -- the wire by hand ---------------------------------------------------------------------------------------------------
+# -- the wire by hand ------------------------------------------------------------------------------
 
 
 def test_vtable_behind_its_table(flatc: Flatc) -> None:
@@ -383,12 +386,11 @@ def test_overlapping_vtables_take_no_memory(flatc: Flatc) -> None:
     owner = flatc.schema.named("Inner")
     wire = Wire(MemorySource(bytes(data)))
     with pytest.raises(CorruptFileError, match="overlap"):
-        for i in range(count):
-            v.view_type(owner)(wire, 8000 + 4 * i, None, "")
+        _ = [v.view_type(owner)(wire, 8000 + 4 * i, None, "") for i in range(count)]
     assert sum(map(len, wire._vtables.values())) <= len(data)
 
 
-# -- the front door -----------------------------------------------------------------------------------------------------
+# -- the front door --------------------------------------------------------------------------------
 
 
 def test_open_any_flatbuffer(flatc: Flatc, full: bytes, tmp_path: Path) -> None:
@@ -460,3 +462,14 @@ def test_64_bit_vectors(wide: Flatc) -> None:
     huge = data[:24] + struct.pack("<Q", 2**64 - 8) + data[32:]
     with pytest.raises(CorruptFileError):
         _ = wide.root(huge).numbers
+
+
+@pytest.mark.parametrize("name", ["name", "inner", "numbers", "any", "many", "names", "nested"])
+def test_an_offset_of_zero_leads_nowhere(name: str, flatc: Flatc, full: bytes) -> None:
+    data = bytearray(full)
+    root: Any = flatc.root(full)
+    at = root._position + root._slots[root._object.by_name[name].id]
+    struct.pack_into("<I", data, at, 0)
+    with pytest.raises(CorruptFileError, match="offset 0") as caught:
+        flatc.root(bytes(data))[name]
+    assert (caught.value.path, caught.value.offset) == (name, at)

@@ -9,18 +9,18 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from tests.flatbuffers.flatc_judge import Flatc
 from tests.flatbuffers.test_view import DECLARATIONS, FULL, chain
-from tests.strategies import tree
+from tests.strategies import tables, tree
+
 from unlite.errors import CorruptFileError, InvalidTypeError, InvalidValueError, LostFieldsError, SaveError, UnliteError
 from unlite.flatbuffers import view as v
-from unlite.flatbuffers import write
+from unlite.flatbuffers.nodes import Late
 from unlite.flatbuffers.schema import Schema
 from unlite.flatbuffers.sink import MemorySink
 from unlite.flatbuffers.source import MemorySource
 from unlite.flatbuffers.wire import Wire
-from unlite.flatbuffers.write import Late, Plan, build
+from unlite.flatbuffers.write import Plan, build
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def test_alignment(flatc: Flatc) -> None:
         assert root.points._start % 8 == 0  # a double inside
         assert root.nested.span()[0] % 16 == 0
         assert root.many[2]._position % 8 == 0
-        for table in write.tables(root):
+        for table in tables(root):
             assert table._position % 4 == 0
             for field in v.present(table):
                 assert (table._position + table._slots[field.id]) % field.inline()[1] == 0, field.name
@@ -118,6 +118,13 @@ def test_defaults_are_left_out_unless_stored(flatc: Flatc) -> None:
     assert [field.name for field in v.present(flatc.root(rewritten(flatc.root(data))))] == ["small"]
 
 
+def test_minus_zero_is_not_the_default_of_zero(tmp_path_factory: pytest.TempPathFactory) -> None:
+    flatc = Flatc.of(tmp_path_factory.mktemp("zero"), "table F { f: float; d: double; } root_type F;")
+    root: Any = flatc.root(build(flatc.schema.root, {"f": -0.0, "d": 0.0}))
+    assert str(root.f) == "-0.0"
+    assert [field.name for field in v.present(root)] == ["f"]
+
+
 def test_text_that_is_no_utf8_survives(flatc: Flatc) -> None:
     data = build(flatc.schema.root, {"name": b"\xff\xfe x", "names": [b"\x80"], "any_type": "Text", "any": b"\xc3"})
     root = flatc.root(data)
@@ -129,7 +136,7 @@ def test_text_that_is_no_utf8_survives(flatc: Flatc) -> None:
         build(flatc.schema.root, {"name": "\ud800"})
 
 
-# -- sharing: files by hand, in which two offsets lead to one object ----------------------------------------------------
+# -- sharing: files by hand, in which two offsets lead to one object -------------------------------
 
 SHARED = """
 table Part { text: string; numbers: [int]; part: Part; parts: [Part]; texts: [string]; }
@@ -161,9 +168,7 @@ def holder(**targets: int) -> bytes:
     parts_at = numbers_at + 12
     bytes_at = parts_at + 12
     places = [part_table, string_at, numbers_at, parts_at, bytes_at]
-    offsets = [
-        places[targets[name]] - (table_at + 4 + 4 * i) if name in targets else 0 for i, name in enumerate(names)
-    ]
+    offsets = [places[targets[name]] - (table_at + 4 + 4 * i) if name in targets else 0 for i, name in enumerate(names)]
     data = struct.pack("<I", table_at) + vtable + struct.pack("<i10I", table_at - vtable_at, *offsets)
     data += part + struct.pack("<iI", 8, string_at - part_table - 4)
     data += struct.pack("<I6sxx", 6, b"shared") + struct.pack("<Iii", 2, 10, 20)
@@ -221,7 +226,7 @@ def test_doubling_takes_no_time(sharing: Flatc) -> None:
     root = v.root_view(Wire(MemorySource(data)), sharing.schema.named("Part"))
     again = rewritten(root)
     assert len(again) <= len(data)
-    assert len(list(write.tables(v.root_view(Wire(MemorySource(again)), sharing.schema.named("Part"))))) == levels
+    assert len(list(tables(v.root_view(Wire(MemorySource(again)), sharing.schema.named("Part"))))) == levels
 
 
 def test_depth_is_bounded(flatc: Flatc) -> None:
@@ -263,7 +268,7 @@ def test_overlapping_parts_do_not_fill_the_disk(sharing: Flatc) -> None:
         rewritten(root)
 
 
-# -- what the schema does not know --------------------------------------------------------------------------------------
+# -- what the schema does not know -----------------------------------------------------------------
 
 NEWER = DECLARATIONS.replace("shorts: [short];", "shorts: [short]; extra: int; extra_text: string;").replace(
     "Text: string }", "Text: string, Leaf2: Leaf }"
@@ -299,10 +304,14 @@ def test_unknown_union_members_are_refused_or_dropped(flatc: Flatc, newer: Flatc
     dropped = flatc.root(data)
     assert (dropped.any_type, dropped.any) == ("NONE", None)
     assert dropped.many_type.tolist() == ["Leaf", "NONE", "Text"]
-    assert [entry if entry is None or isinstance(entry, str) else entry.value for entry in dropped.many] == [2, None, "x"]
+    assert [entry if entry is None or isinstance(entry, str) else entry.value for entry in dropped.many] == [
+        2,
+        None,
+        "x",
+    ]
 
 
-# -- values that do not fit ---------------------------------------------------------------------------------------------
+# -- values that do not fit ------------------------------------------------------------------------
 
 WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"small": 128}, InvalidValueError, "small"),
@@ -354,7 +363,7 @@ def test_required_fields(tmp_path_factory: pytest.TempPathFactory) -> None:
         flatc.root(build(flatc.schema.root, {"a": "x"})).a = None
 
 
-# -- the rest -----------------------------------------------------------------------------------------------------------
+# -- the rest --------------------------------------------------------------------------------------
 
 
 def test_late_values(flatc: Flatc) -> None:
@@ -369,7 +378,7 @@ def test_late_values(flatc: Flatc) -> None:
 def test_bulk_data_stands_last(flatc: Flatc) -> None:
     data = build(flatc.schema.root, {"aligned": bytes(10_000), "name": "listed", "inners": [{"number": 1}] * 50})
     root = flatc.root(data)
-    end = max(table._position for table in write.tables(root))
+    end = max(table._position for table in tables(root))
     assert end < root.aligned.span()[0]
     assert data.index(b"listed") < root.aligned.span()[0]
 
@@ -386,7 +395,7 @@ def test_64_bit_fields(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 def test_files_over_2_gib_are_refused(flatc: Flatc, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(write, "LIMIT", 5000)
+    monkeypatch.setattr("unlite.flatbuffers.nodes.LIMIT", 5000)
     with pytest.raises(SaveError, match="does not fit"):
         build(flatc.schema.root, {"aligned": bytes(10_000), "numbers": bytes(8000)})
 

@@ -10,8 +10,8 @@ import hypothesis
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from tests.strategies import damaged, model_bytes, models, rewritten, tree, visit_everything
+
 from unlite.errors import NotQuantizedError, UnliteError
 from unlite.model.model import open_model
 
@@ -130,6 +130,24 @@ def test_real_models_with_damage(seed: int, shared: Path) -> None:
                 assert error.path
                 continue
             visit_everything(model)
+
+
+def test_malformed_models_are_read_or_refused(shared: Path) -> None:
+    """Models that others damaged on purpose."""
+    paths = sorted((shared / "malformed").glob("*.tflite"))
+    assert len(paths) > 80
+    refused = 0
+    for path in paths:
+        try:
+            model = open_model(path)
+        except UnliteError as error:
+            assert error.path
+            assert error.file == str(path)
+            refused += 1
+            continue
+        with model:
+            visit_everything(model)
+    assert 0 < refused < len(paths)
 
 
 @given(data=st.binary(max_size=64))

@@ -1,4 +1,4 @@
-"""Models of the versions 0, 1 and 2, made by flatc from JSON: [1, 2, 2, 1] -> conv -> pool -> concat, and a custom op."""
+"""Models of the versions 0, 1 and 2, made by flatc from JSON: conv, pool, concat, and a custom operator."""
 
 from __future__ import annotations
 
@@ -93,7 +93,9 @@ def codes(version: int) -> list[dict[str, Any]]:
     ]
 
 
-def document(number: int, *, version: int | None = -1, activation: str = "RELU", custom: bool = False) -> dict[str, Any]:
+def document(
+    number: int, *, version: int | None = -1, activation: str = "RELU", custom: bool = False
+) -> dict[str, Any]:
     """The JSON of a model of version ``number``. ``version``: what it says itself; None for nothing."""
     main = graph(number, activation)
     listed = codes(number)
@@ -102,7 +104,11 @@ def document(number: int, *, version: int | None = -1, activation: str = "RELU",
         main["operators"].append({"opcode_index": 3, "inputs": [6, -1], "outputs": [3], "custom_options": [1, 2, 3]})
     if number == 0:
         return {**main, "operator_codes": listed}
-    made: dict[str, Any] = {"operator_codes": listed, "subgraphs": [{**main, "name": "the graph"}], "description": "old"}
+    made: dict[str, Any] = {
+        "operator_codes": listed,
+        "subgraphs": [{**main, "name": "the graph"}],
+        "description": "old",
+    }
     if version is not None:
         made["version"] = number if version == -1 else version
     return made

@@ -86,6 +86,13 @@ def test_same_facts_as_the_schemas_of_litert() -> None:
     """Numbers of operators and element types, against LiteRT's own generated classes."""
     theirs = pytest.importorskip("ai_edge_litert.schema_py_generated")
     ours = unlite.schema.load()
-    for name in ("BuiltinOperator", "TensorType", "BuiltinOptions", "BuiltinOptions2", "Padding", "ActivationFunctionType"):
+    for name in (
+        "BuiltinOperator",
+        "TensorType",
+        "BuiltinOptions",
+        "BuiltinOptions2",
+        "Padding",
+        "ActivationFunctionType",
+    ):
         listed = {key: value for key, value in vars(getattr(theirs, name)).items() if not key.startswith("_")}
         assert ours.enum_named(name).values == listed

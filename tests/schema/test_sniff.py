@@ -8,8 +8,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-
 from tests.schema.old_models import VERSIONS, old_model
+
 from unlite.errors import UnsupportedFormatError
 from unlite.flatbuffers.source import MemorySource
 from unlite.model.model import open_model

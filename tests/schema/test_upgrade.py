@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.schema.old_models import VERSIONS, compiled, document, old_model
 
 import unlite.schema
-from tests.schema.old_models import VERSIONS, compiled, document, old_model
 from unlite.errors import CorruptFileError
 from unlite.flatbuffers import schema as s
 from unlite.model.model import open_model
@@ -52,7 +52,7 @@ def test_litert_runs_what_is_saved(version: int, tmp_path: Path) -> None:
     judge.allocate_tensors()
     judge.set_tensor(0, np.array([1, 2, 3, -4], "f4").reshape(1, 2, 2, 1))
     judge.invoke()
-    # Channel 0: relu(2x + 0.5) of 1, 2, 3, -4 = 2.5, 4.5, 6.5, 0; channel 1: relu(1 - x) = 0, 0, 0, 5. Then the largest.
+    # Channel 0: relu(2x + 0.5) of 1, 2, 3, -4 = 2.5, 4.5, 6.5, 0; channel 1: relu(1 - x) = 0, 0, 0, 5. The largest:
     assert judge.get_tensor(6).ravel().tolist() == [6.5, 5.0, 7.0]
 
 

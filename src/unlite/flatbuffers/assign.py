@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from unlite.errors import InvalidTypeError, InvalidValueError
 from unlite.flatbuffers import schema as s
 from unlite.flatbuffers import view as v
+from unlite.flatbuffers.pack import pack_scalar, pack_scalars
 from unlite.flatbuffers.source import MemorySource
 from unlite.flatbuffers.wire import Wire
-from unlite.flatbuffers.write import build, pack_scalar, pack_scalars
+from unlite.flatbuffers.write import build
 
 if TYPE_CHECKING:
     from unlite.flatbuffers.schema import Field

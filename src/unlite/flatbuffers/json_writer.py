@@ -16,9 +16,9 @@ from unlite.errors import CorruptFileError, InvalidTypeError, LostFieldsError
 from unlite.flatbuffers import schema as s
 from unlite.flatbuffers import view as v
 from unlite.flatbuffers.numbers import LINE, format_numbers
+from unlite.flatbuffers.pack import pack_scalar, pack_scalars
 from unlite.flatbuffers.source import MemorySource
 from unlite.flatbuffers.wire import DAMAGED, Wire
-from unlite.flatbuffers.write import pack_scalar, pack_scalars
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -8,130 +8,27 @@ reader that only lists finds all it needs in front.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from struct import Struct as Layout
-from struct import error as struct_error
+from collections.abc import Callable, Mapping, Sequence
 from struct import pack
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from unlite.errors import CorruptFileError, InvalidTypeError, InvalidValueError, LostFieldsError, SaveError
+from unlite.errors import CorruptFileError, InvalidTypeError, InvalidValueError, LostFieldsError
 from unlite.flatbuffers import schema as s
 from unlite.flatbuffers import view as v
+from unlite.flatbuffers.nodes import Blob, Late, Layout, Node, Offsets, TableNode, VTable, lay_out
+from unlite.flatbuffers.pack import encode, is_default, join, pack_scalar, pack_scalars, pack_struct
 from unlite.flatbuffers.source import MemorySource, Source
-from unlite.flatbuffers.wire import I32, U32, U64
 
 if TYPE_CHECKING:
     from unlite.flatbuffers.schema import Field, Object
     from unlite.flatbuffers.sink import Sink
     from unlite.flatbuffers.wire import Wire
 
-LIMIT = 2**31 - 1  # C++ readers refuse more; offsets are signed there
 BULK = 4096  # vectors from this size on stand behind all tables
 DEPTH = 128  # nested tables; C++ verifiers stop at 64
 UNFOLDING = 4  # times its length that a source may be written: objects in a sound file do not overlap
 
 Override = Callable[[v.Table], Mapping[int, Any]]
-
-
-class Late:
-    """A scalar whose value is set between planning and writing."""
-
-    def __init__(self) -> None:
-        self.value = 0
-
-
-class _Node:
-    """Something with a place in the file: ``size`` bytes, ``lead`` of them before the first aligned one."""
-
-    __slots__ = ("align", "lead", "position", "size")
-
-    def __init__(self, size: int, align: int, lead: int = 0) -> None:
-        self.size = size
-        self.align = align
-        self.lead = lead
-        self.position = 0
-
-    def emit(self, sink: Sink) -> None:
-        raise NotImplementedError
-
-
-class _Blob(_Node):
-    """A head of a few bytes, bulk bytes out of a source, a tail: strings, vectors of scalars, bare structs."""
-
-    __slots__ = ("head", "length", "source", "start", "tail")
-
-    def __init__(self, head: bytes, source: Source, start: int, length: int, align: int, tail: bytes = b"") -> None:
-        super().__init__(len(head) + length + len(tail), align, len(head))
-        self.head, self.source, self.start, self.length, self.tail = head, source, start, length, tail
-
-    def emit(self, sink: Sink) -> None:
-        sink.write(self.head)
-        sink.copy(self.source, self.start, self.length)
-        sink.write(self.tail)
-
-
-class _Offsets(_Node):
-    """A vector of tables, strings or union values."""
-
-    __slots__ = ("targets",)
-
-    def __init__(self, targets: list[_Node | None]) -> None:
-        super().__init__(4 + 4 * len(targets), 4)
-        self.targets = targets
-
-    def emit(self, sink: Sink) -> None:
-        at = self.position + 4
-        offsets = [0 if t is None else _distance(at + 4 * i, t) for i, t in enumerate(self.targets)]
-        sink.write(pack(f"<{len(offsets) + 1}I", len(offsets), *offsets))
-
-
-class _VTable(_Node):
-    __slots__ = ("data",)
-
-    def __init__(self, data: bytes) -> None:
-        super().__init__(len(data), 2)
-        self.data = data
-
-    def emit(self, sink: Sink) -> None:
-        sink.write(self.data)
-
-
-class _TableNode(_Node):
-    """A table: ``cells`` are (offset in the table, bytes, or a node to point to, or a late scalar with its layout)."""
-
-    __slots__ = ("cells", "vtable")
-
-    def __init__(self, size: int, align: int, vtable: _VTable, cells: list[tuple[int, Any]]) -> None:
-        super().__init__(size, align)
-        self.vtable = vtable
-        self.cells = cells
-
-    def emit(self, sink: Sink) -> None:
-        data = bytearray(self.size)
-        own = self.position
-        I32.pack_into(data, 0, own - self.vtable.position)
-        for at, cell in self.cells:
-            if type(cell) is bytes:
-                data[at : at + len(cell)] = cell
-            elif type(cell) is not tuple:
-                U32.pack_into(data, at, _distance(own + at, cell))
-            elif isinstance(cell[0], _Node):
-                U64.pack_into(data, at, cell[0].position - own - at)
-            else:
-                late, layout = cell
-                layout.pack_into(data, at, late.value)
-        sink.write(data)
-
-
-def _distance(at: int, target: _Node) -> int:
-    distance = target.position - at
-    if not 0 < distance <= LIMIT:
-        raise SaveError(
-            f"an offset of {distance} bytes does not fit: a FlatBuffer holds at most 2 GiB.",
-            offset=at,
-            mend="Store large data behind the FlatBuffer, or in vectors with 64-bit offsets.",
-        )
-    return distance
 
 
 class Plan:
@@ -165,15 +62,15 @@ class Plan:
         self._identifier = identifier
         self._override = override
         self._drop_unknown = drop_unknown
-        self._memo: dict[tuple[Any, ...], _Node] = {}
-        self._vtables: dict[bytes, _VTable] = {}
+        self._memo: dict[tuple[Any, ...], Node] = {}
+        self._vtables: dict[bytes, VTable] = {}
         self._reached: dict[int, int] = {}
-        self._layouts: dict[tuple[int, tuple[int, ...]], _Layout] = {}
+        self._layouts: dict[tuple[int, tuple[int, ...]], Layout] = {}
         self._steps: dict[int, list[tuple[Field, int, bool, int]]] = {}
         self._kept: list[object] = []  # keeps alive what the memo knows by id
-        self._nodes: list[_Node] = []  # children first
-        self._bulk: list[_Node] = []
-        self._bulk64: list[_Node] = []
+        self._nodes: list[Node] = []  # children first
+        self._bulk: list[Node] = []
+        self._bulk64: list[Node] = []
         self._lost: list[str] = []
         self._taken: dict[int, int] = {}
         self._root = self._table(owner, value, "", 0)
@@ -184,9 +81,9 @@ class Plan:
 
     def _place(self) -> int:
         at = 8 if self._identifier else 4
-        placed: list[_Node] = []
+        placed: list[Node] = []
         for node in self._order:
-            if isinstance(node, _TableNode) and not node.vtable.position:
+            if isinstance(node, TableNode) and not node.vtable.position:
                 at += -at % 2
                 node.vtable.position = at
                 at += node.vtable.size
@@ -214,7 +111,7 @@ class Plan:
 
     # -- one method per kind of value; each returns the node and has placed its children before it ----------------
 
-    def _table(self, owner: Object, value: object, path: str, depth: int) -> _Node:
+    def _table(self, owner: Object, value: object, path: str, depth: int) -> Node:
         if depth > DEPTH:
             raise CorruptFileError(f"tables are nested more than {DEPTH} deep.", path=path)
         if isinstance(value, v.Table):
@@ -243,10 +140,10 @@ class Plan:
                     raise InvalidValueError(f"{owner.name} needs its field {field.name!r}.", path=path)
             elif not (field.type.base in s.SCALARS and is_default(field, given)):
                 kind = value.get(owner.fields[field.id - 1].name) if _is_union(field) else None
-                cells.append((field, self._cell(field, given, kind, _join(path, field.name), depth)))
+                cells.append((field, self._cell(field, given, kind, join(path, field.name), depth)))
         return self._finish(owner, cells)
 
-    def _view_table(self, table: v.Table, path: str, depth: int) -> _Node:
+    def _view_table(self, table: v.Table, path: str, depth: int) -> Node:
         owner = table._object
         unknown = v.unknown_fields(table)
         if unknown and not self._drop_unknown:
@@ -266,13 +163,13 @@ class Plan:
             try:
                 if number in given:
                     value = given[number]
-                    cell = None if value is None else self._cell(field, value, kind, _join(path, field.name), depth)
+                    cell = None if value is None else self._cell(field, value, kind, join(path, field.name), depth)
                 elif size:  # raw bytes, so that nothing is reinterpreted
                     cell = bytes(view(position + slot, size))
                 elif slot:
                     cell = self._stored(field, table, position + slot, path, depth)
             except CorruptFileError as error:
-                error.path = error.path or _join(path, field.name)
+                error.path = error.path or join(path, field.name)
                 raise
             if self._drop_unknown and kind is not None:
                 self._drop_types(field, kind, cell, given)
@@ -303,7 +200,7 @@ class Plan:
         if field.type.base == s.UNION:
             if cell is None and kind != "NONE":
                 given[field.id - 1] = None
-        elif isinstance(cell, _Offsets) and None in cell.targets:
+        elif isinstance(cell, Offsets) and None in cell.targets:
             given[field.id - 1] = [0 if target is None else k for target, k in zip(cell.targets, kind, strict=True)]
 
     def _take(self, source: Source, length: int, path: str = "") -> None:
@@ -325,13 +222,13 @@ class Plan:
             node = self._raw_vector(field, wire.source, stored._start, len(stored) * field.element()[0], len(stored))
         elif base == s.UNION:
             kind = v.get(table, field.owner.fields[field.id - 1])
-            return self._union(field, kind, v.get(table, field), _join(path, field.name), depth, (wire, position))
+            return self._union(field, kind, v.get(table, field), join(path, field.name), depth, (wire, position))
         else:
             kind = v.get(table, field.owner.fields[field.id - 1]) if _is_union(field) else None
-            return self._cell(field, v.get(table, field), kind, _join(path, field.name), depth)
+            return self._cell(field, v.get(table, field), kind, join(path, field.name), depth)
         return (node,) if field.offset64 else node
 
-    def _stored_string(self, wire: Wire, position: int) -> _Node:
+    def _stored_string(self, wire: Wire, position: int) -> Node:
         key = (id(wire), position, "string")
         node = self._memo.get(key)
         if node is None:
@@ -358,7 +255,7 @@ class Plan:
             node = self._vector(field, value, kind, path, depth)
         return (node,) if field.offset64 else node
 
-    def _string(self, value: object, path: str) -> _Node:
+    def _string(self, value: object, path: str) -> Node:
         if not isinstance(value, (str, bytes)):
             raise InvalidTypeError(f"a string is wanted, not {value!r:.60}.", path=path)
         data = value if isinstance(value, bytes) else encode(value, path)
@@ -392,7 +289,7 @@ class Plan:
             return self._blob(b"", MemorySource(data), 0, len(data), owner.minalign)
         return self._table(owner, value, path, depth + 1)
 
-    def _vector(self, field: Field, value: Any, kinds: object, path: str, depth: int) -> _Node:
+    def _vector(self, field: Field, value: Any, kinds: Any, path: str, depth: int) -> Node:
         element = field.type.element
         if element in s.SCALARS:
             if isinstance(value, v.ScalarVector) and value._field.type.element == element:
@@ -416,13 +313,13 @@ class Plan:
         # Backwards, as all children are planned: the order is turned round at the end.
         backwards = reversed(range(len(value)))
         targets = [self._entry(field, value, kinds, i, path, depth) for i in backwards]
-        node = _Offsets(targets[::-1])
+        node = Offsets(targets[::-1])
         self._nodes.append(node)
         if key:
             self._memo[key] = node
         return node
 
-    def _entry(self, field: Field, value: Sequence[Any], kinds: Any, i: int, path: str, depth: int) -> _Node | None:
+    def _entry(self, field: Field, value: Sequence[Any], kinds: Any, i: int, path: str, depth: int) -> Node | None:
         name = f"{path}[{i}]"
         if field.type.element == s.UNION:
             if not isinstance(kinds, Sequence) or len(kinds) != len(value):
@@ -436,7 +333,7 @@ class Plan:
             return self._string(value[i], name) if stored is None else self._stored_string(*stored)
         return self._table(field.the_object, value[i], name, depth + 1)
 
-    def _raw_vector(self, field: Field, source: Source, start: int, length: int, count: int) -> _Node:
+    def _raw_vector(self, field: Field, source: Source, start: int, length: int, count: int) -> Node:
         wide = field.type.base == s.VECTOR64
         align = max(8 if wide else 4, field.element()[1], field.align, 16 if field.nested else 1)
         head = pack("<Q" if wide else "<I", count)
@@ -450,11 +347,11 @@ class Plan:
 
     def _blob(
         self, head: bytes, source: Source, start: int, length: int, align: int, tail: bytes = b"", *, wide: bool = False
-    ) -> _Node:
+    ) -> Node:
         source.check(start, length)
         self._take(source, length)
         self._reached[id(source)] = max(self._reached.get(id(source), 0), start + length)
-        node = _Blob(head, source, start, length, align, tail)
+        node = Blob(head, source, start, length, align, tail)
         (self._bulk64 if wide else self._bulk if length >= BULK else self._nodes).append(node)
         return node
 
@@ -462,46 +359,16 @@ class Plan:
     def _is_struct_vector(field: Field) -> bool:
         return field.type.element == s.OBJ and field.object is not None and field.object.is_struct
 
-    def _finish(self, owner: Object, cells: list[tuple[Field, Any]]) -> _Node:
+    def _finish(self, owner: Object, cells: list[tuple[Field, Any]]) -> Node:
         """Lays the cells out inside the table, with a shared vtable."""
         key = owner.index, tuple([field.id for field, _ in cells])
         layout = self._layouts.get(key)
         if layout is None:
-            layout = self._layouts[key] = _lay_out([field for field, _ in cells], self._vtables)
+            layout = self._layouts[key] = lay_out([field for field, _ in cells], self._vtables)
         placed = [(at, cell) for at, (_, cell) in zip(layout.offsets, cells, strict=True)]
-        node = _TableNode(layout.size, layout.align, layout.vtable, placed)
+        node = TableNode(layout.size, layout.align, layout.vtable, placed)
         self._nodes.append(node)
         return node
-
-
-class _Layout(NamedTuple):
-    """Where the fields of a table stand in it: one offset per field, in the order given."""
-
-    offsets: tuple[int, ...]
-    size: int
-    align: int
-    vtable: _VTable
-
-
-def _lay_out(fields: list[Field], vtables: dict[bytes, _VTable]) -> _Layout:
-    """Places fields, widest first."""
-    inline = {field.id: field.inline() for field in fields}
-    order = sorted(inline, key=lambda number: (-inline[number][1], number))
-    align = max([4, *(own for _, own in inline.values())])
-    first = next((number for number in order if inline[number] == (4, 4)), None)
-    if align == 8 and first is not None:
-        # A four-byte cell behind the vtable offset saves the padding that an eight-byte one would need.
-        order.remove(first)
-        order.insert(0, first)
-    slots = [0] * (max(inline, default=-1) + 1)
-    at = 4
-    for number in order:
-        size, own = inline[number]
-        at += -at % own
-        slots[number] = at
-        at += size
-    data = pack(f"<{len(slots) + 2}H", 2 * len(slots) + 4, at, *slots)
-    return _Layout(tuple(slots[field.id] for field in fields), at, align, vtables.setdefault(data, _VTable(data)))
 
 
 def _place(vector: Sequence[Any], index: int) -> tuple[Wire, int] | None:
@@ -522,118 +389,6 @@ def _is_union(field: Field) -> bool:
     return s.UNION in (field.type.base, field.type.element)
 
 
-def is_default(field: Field, value: object) -> bool:
-    """Whether a writer may leave the scalar out."""
-    if field.default is None or isinstance(value, Late):
-        return False
-    number = field.enum.number(value) if field.enum is not None and isinstance(value, (str, int)) else value
-    # -0.0 == 0.0, but it is another value.
-    return number == field.default and not (isinstance(number, float) and str(number) != str(float(field.default)))
-
-
-KINDS = {
-    s.U_TYPE: "a union's type",
-    s.BOOL: "a bool",
-    s.BYTE: "8 bits",
-    s.U_BYTE: "8 bits without sign",
-    s.SHORT: "16 bits",
-    s.U_SHORT: "16 bits without sign",
-    s.INT: "32 bits",
-    s.U_INT: "32 bits without sign",
-    s.LONG: "64 bits",
-    s.U_LONG: "64 bits without sign",
-    s.FLOAT: "a 32-bit float",
-    s.DOUBLE: "a 64-bit float",
-}
-"""What messages call the types of scalars."""
-
-
-def pack_scalar(field: Field, base: int, value: object, path: str) -> bytes:
-    """A scalar's bytes. Raises InvalidValueError or InvalidTypeError where the value does not fit."""
-    number: Any = value
-    if field.enum is not None and isinstance(value, (str, int)):
-        number = field.enum.number(value)
-        if number is None:
-            names = list(field.enum.values)
-            shown = ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
-            raise InvalidValueError(f"{value!r} is no {field.enum.name}.", path=path, mend=f"It has: {shown}.")
-    if base == s.BOOL:
-        if number not in (0, 1):
-            raise InvalidTypeError(f"true or false is wanted, not {value!r:.60}.", path=path)
-        return b"\1" if number else b"\0"
-    try:
-        if base not in (s.FLOAT, s.DOUBLE):
-            number = number.__index__()
-        return s.SCALARS[base].pack(number)
-    except (struct_error, OverflowError):
-        raise InvalidValueError(f"{value!r:.60} does not fit {KINDS[base]}.", path=path) from None
-    except (AttributeError, TypeError):
-        raise InvalidTypeError(f"a number is wanted, not {value!r:.60}.", path=path) from None
-
-
-def pack_scalars(field: Field, value: Any, path: str) -> bytes | memoryview:
-    """Bytes of a vector of scalars: from a buffer of the right element size, an array, or a sequence of values."""
-    base, (size, _) = field.type.element, field.element()
-    if hasattr(value, "dtype"):
-        dtype = v.NUMPY_CODES[v.CODES[base]]
-        if not (value.dtype == dtype or base == s.U_BYTE):
-            raise InvalidTypeError(f"elements of type {dtype} are wanted, not {value.dtype}.", path=path)
-        return memoryview(value.tobytes())
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        data = memoryview(value)
-        # What memoryview can't cast, empty or with gaps, is copied.
-        data = data.cast("B") if data.nbytes and data.c_contiguous else memoryview(data.tobytes())
-        if len(data) % size:
-            raise InvalidValueError(f"{len(data)} bytes are no whole number of elements of {size} bytes.", path=path)
-        return data
-    if not isinstance(value, Sequence) or isinstance(value, str):
-        raise InvalidTypeError(f"a list of numbers is wanted, not {value!r:.60}.", path=path)
-    if field.enum is None and base != s.BOOL:
-        try:
-            return Layout(f"<{len(value)}{v.CODES[base]}").pack(*value)
-        except (struct_error, OverflowError, TypeError):
-            pass  # said precisely, with the index, below
-    return b"".join(pack_scalar(field, base, entry, f"{path}[{i}]") for i, entry in enumerate(value))
-
-
-def pack_struct(owner: Object, value: Any, path: str) -> bytes:
-    """A struct's bytes, from a view (copied) or a dict that has all its fields."""
-    if isinstance(value, v.Struct):
-        return bytes(value._wire.source.view(value._position, owner.bytesize))
-    if not isinstance(value, Mapping) or set(value) != set(owner.by_name):
-        raise InvalidValueError(f"{owner.name} needs exactly these fields: {', '.join(owner.by_name)}.", path=path)
-    data = bytearray(owner.bytesize)
-    for field in owner.fields:
-        name = _join(path, field.name)
-        data[field.offset : field.offset + field.inline()[0]] = _struct_field(field, value[field.name], name)
-    return bytes(data)
-
-
-def _struct_field(field: Field, value: Any, path: str) -> bytes:
-    base = field.type.base
-    if base == s.OBJ and field.object is not None:
-        return pack_struct(field.the_object, value, path)
-    if base != s.ARRAY:
-        return pack_scalar(field, base, value, path)
-    if not isinstance(value, Sequence) or len(value) != field.type.fixed_length:
-        raise InvalidValueError(f"exactly {field.type.fixed_length} entries are wanted.", path=path)
-    if field.type.element in s.SCALARS:
-        return bytes(pack_scalars(field, value, path))
-    return b"".join(pack_struct(field.the_object, entry, f"{path}[{i}]") for i, entry in enumerate(value))
-
-
-def encode(text: str, path: str) -> bytes:
-    """UTF-8, with the bytes that a reader could not decode put back."""
-    try:
-        return text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError as error:
-        raise InvalidValueError(f"cannot be stored as UTF-8: {error.reason}.", path=path) from None
-
-
-def _join(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name
-
-
 def build(owner: Object, value: Mapping[str, Any], identifier: bytes = b"") -> bytes:
     """A whole FlatBuffer in memory, from plain values."""
     from unlite.flatbuffers.sink import MemorySink
@@ -641,24 +396,3 @@ def build(owner: Object, value: Mapping[str, Any], identifier: bytes = b"") -> b
     sink = MemorySink()
     Plan(owner, value, identifier=identifier).write(sink)
     return sink.value()
-
-
-def tables(root: v.Table) -> Iterator[v.Table]:
-    """Every table below ``root``, itself first, each once, whatever number of paths leads to it."""
-    seen: set[tuple[int, int, int]] = set()
-    stack: list[Any] = [root]
-    while stack:
-        at = stack.pop()
-        if isinstance(at, (v.TableVector, v.UnionVector)):
-            stack.extend(entry for entry in reversed(at) if isinstance(entry, v.Table))
-            continue
-        key = (id(at._wire), at._position, at._object.index)
-        if key in seen and at._changes is None:
-            continue
-        seen.add(key)
-        yield at
-        for field in reversed(list(v.present(at))):
-            if field.type.base in (s.OBJ, s.UNION, s.VECTOR) and field.type.element not in s.SCALARS:
-                value = v.get(at, field)
-                if isinstance(value, (v.Table, v.TableVector, v.UnionVector)):
-                    stack.append(value)

@@ -16,10 +16,11 @@ from unlite.flatbuffers import view as v
 from unlite.flatbuffers.assign import EntryVector
 from unlite.flatbuffers.json_reader import read_json
 from unlite.flatbuffers.json_writer import write_json
+from unlite.flatbuffers.nodes import LIMIT
 from unlite.flatbuffers.sink import MemorySink
 from unlite.flatbuffers.source import MappedFile, MemorySource, Source
 from unlite.flatbuffers.wire import Wire
-from unlite.flatbuffers.write import LIMIT, Plan, build
+from unlite.flatbuffers.write import Plan, build
 from unlite.model import tail
 from unlite.model.accelerators import DISPATCH, Bytecode, find_bytecode
 from unlite.model.model import Model, open_model

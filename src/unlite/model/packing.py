@@ -10,7 +10,7 @@ from struct import unpack_from
 from typing import TYPE_CHECKING, Any
 
 from unlite.errors import CorruptFileError, InvalidValueError
-from unlite.flatbuffers.write import encode
+from unlite.flatbuffers.pack import encode
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from unlite.flatbuffers import schema as s
 from unlite.flatbuffers import view as v
 from unlite.flatbuffers.extent import Extent
-from unlite.flatbuffers.write import encode, is_default, pack_scalar
+from unlite.flatbuffers.pack import encode, is_default, pack_scalar
 
 if TYPE_CHECKING:
     from unlite.flatbuffers.schema import Field

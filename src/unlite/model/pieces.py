@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from unlite.errors import CorruptFileError
-from unlite.flatbuffers.write import UNFOLDING, Late
+from unlite.flatbuffers.nodes import Late
+from unlite.flatbuffers.write import UNFOLDING
 
 if TYPE_CHECKING:
     from unlite.flatbuffers.sink import Sink

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from unlite.errors import CorruptFileError
 from unlite.flatbuffers import view as v
-from unlite.flatbuffers.write import LIMIT, Plan
+from unlite.flatbuffers.nodes import LIMIT
+from unlite.flatbuffers.write import Plan
 from unlite.model import tail
 from unlite.model.accelerators import find_bytecode
 from unlite.model.pieces import OVERREAD, Pieces
