@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from unlite import flatbuffers as flatbuffers
+    from unlite.comparison.compare import compare as compare
+    from unlite.comparison.run import run as run
     from unlite.errors import UnliteError as UnliteError
     from unlite.model.c_array import from_c_array as from_c_array
     from unlite.model.c_array import to_c_array as to_c_array
@@ -23,9 +25,11 @@ _HOMES = {
     "Model": "unlite.model.model:Model",
     "Quantization": "unlite.model.quantization:Quantization",
     "UnliteError": "unlite.errors:UnliteError",
+    "compare": "unlite.comparison.compare:compare",
     "from_c_array": "unlite.model.c_array:from_c_array",
     "from_json": "unlite.model.json:from_json",
     "open": "unlite.model.model:open_model",
+    "run": "unlite.comparison.run:run",
     "to_c_array": "unlite.model.c_array:to_c_array",
     "to_json": "unlite.model.json:to_json",
     "to_torch": "unlite.pytorch.module:to_torch",
@@ -36,10 +40,12 @@ __all__ = [
     "Quantization",
     "UnliteError",
     "__version__",
+    "compare",
     "flatbuffers",
     "from_c_array",
     "from_json",
     "open",
+    "run",
     "to_c_array",
     "to_json",
     "to_torch",

@@ -320,17 +320,19 @@ def test_a_second_save_is_refused(path: Path) -> None:
 def test_the_journal_is_on_the_disk_before_the_file_is_touched(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And the file before the journal goes."""
     steps = []
+    places = {"file": path, "journal": journal_of(path)}
     for name in ("write", "fsync", "unlink"):
         real = getattr(os, name)
 
         def noted(*arguments: Any, name: str = name, real: Any = real) -> Any:
             place = arguments[0]
             inode = os.fstat(place).st_ino if isinstance(place, int) else 0
-            steps.append((name, "file" if inode == path.stat().st_ino else "other"))
+            known = {each.stat().st_ino: what for what, each in places.items() if each.exists()}
+            steps.append((name, known.get(inode, "other")))
             return real(*arguments)
 
         monkeypatch.setattr(os, name, noted)
     apply_change(path)
-    assert steps[0] == ("fsync", "other")  # the journal
+    assert steps[0] == ("fsync", "journal")
     first, last = steps.index(("write", "file")), len(steps) - 1 - steps[::-1].index(("write", "file"))
     assert 0 < first <= last < steps.index(("fsync", "file")) < steps.index(("unlink", "other"))

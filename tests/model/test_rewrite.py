@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import struct
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -313,6 +314,15 @@ def test_leftovers_are_carried_along(tmp_path: Path) -> None:
     again = (tmp_path / "out").read_bytes()
     assert tail in again
     assert rewritten(open_model(again)).endswith(tail) or tail in rewritten(open_model(again))
+
+
+def test_a_table_that_claims_to_end_behind_the_file() -> None:
+    """The length of a table, in its vtable, is no offset, and nobody needs it to be right."""
+    opened = open_model(PLENTY)
+    vtable = opened.root._position - struct.unpack_from("<i", PLENTY, opened.root._position)[0]
+    data = bytearray(PLENTY)
+    struct.pack_into("<H", data, vtable + 2, 0xFFFF)
+    assert tree(open_model(rewritten(open_model(bytes(data)))).root) == tree(opened.root)
 
 
 def test_padding_is_not_carried_along() -> None:

@@ -20,6 +20,8 @@ COMMANDS = {
     "weights": "all constants to .npz, .safetensors or .pth, and back",
     "set": "change fields and tensors",
     "metadata": "metadata and associated files: show and extract",
+    "compare": "a model in LiteRT against its conversion, tensor by tensor",
+    "dump": "every intermediate tensor of a run, with pictures and labels",
     "flatbuffer": "look into any FlatBuffer through its schema",
     "doctor": "which extras are installed, and what they serve",
 }

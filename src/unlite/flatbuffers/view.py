@@ -95,14 +95,13 @@ def _object(view: View) -> Object:
     return view._object  # type: ignore[attr-defined,no-any-return]  # tables only; vectors are asked by index
 
 
-class Table(View):
-    """A table; subclasses made from the schema have its fields as attributes."""
+class _Record(View):
+    """What tables and structs have in common: fields by name."""
 
-    __slots__ = ("_position", "_slots")
+    __slots__ = ("_position",)
     _object: Object
     _readers: dict[str, Callable[[Any], Any]]
     _position: int
-    _slots: tuple[int, ...]
 
     def __init__(self, wire: Wire, position: int, parent: View | None, key: str | int) -> None:
         _SET(self, "_wire", wire)
@@ -110,18 +109,9 @@ class Table(View):
         _SET(self, "_parent", parent)
         _SET(self, "_key", key)
         _SET(self, "_changes", None)
-        try:
-            _SET(self, "_slots", wire.slots(position))
-        except CorruptFileError as error:
-            raise locate(error, self, "") from None
 
     def __getattr__(self, name: str) -> Any:
         raise _unknown_field(self._object, name)
-
-    def __setattr__(self, name: str, value: object) -> None:
-        from unlite.flatbuffers.assign import assign
-
-        assign(self, name, value)
 
     def __getitem__(self, name: str) -> Any:
         read = self._readers.get(name)
@@ -136,38 +126,38 @@ class Table(View):
         return _described(self, SHOWN_DEPTH)
 
 
-class Struct(View):
-    """A struct: fixed layout, all fields present, read-only."""
+class Table(_Record):
+    """A table; subclasses made from the schema have its fields as attributes."""
 
-    __slots__ = ("_position",)
-    _object: Object
-    _readers: dict[str, Callable[[Any], Any]]
-    _position: int
+    __slots__ = ("_slots",)
+    _slots: tuple[int, ...]
 
     def __init__(self, wire: Wire, position: int, parent: View | None, key: str | int) -> None:
-        _SET(self, "_wire", wire)
-        _SET(self, "_position", position)
-        _SET(self, "_parent", parent)
-        _SET(self, "_key", key)
-        _SET(self, "_changes", None)
+        super().__init__(wire, position, parent, key)
+        try:
+            _SET(self, "_slots", wire.slots(position))
+        except CorruptFileError as error:
+            raise locate(error, self, "") from None
+
+    def __setattr__(self, name: str, value: object) -> None:
+        from unlite.flatbuffers.assign import assign
+
+        assign(self, name, value)
+
+
+class Struct(_Record):
+    """A struct: fixed layout, all fields present, read-only."""
+
+    __slots__ = ()
+
+    def __init__(self, wire: Wire, position: int, parent: View | None, key: str | int) -> None:
+        super().__init__(wire, position, parent, key)
         if position + self._object.bytesize > wire.size:
             error = wire.corrupt(f"a {self._object.name} at byte 0x{position:X} leaves the file.", position)
             raise locate(error, self, "")
 
-    def __getattr__(self, name: str) -> Any:
-        raise _unknown_field(self._object, name)
-
     def __setattr__(self, name: str, value: object) -> None:
         raise InvalidTypeError("a struct is assigned as a whole, as a dict of its fields.", path=f"{path(self)}.{name}")
-
-    def __getitem__(self, name: str) -> Any:
-        read = self._readers.get(name)
-        if read is None:
-            raise _unknown_field(self._object, name)
-        return read(self)
-
-    def __str__(self) -> str:
-        return _described(self, SHOWN_DEPTH)
 
 
 class UnknownUnion(View):

@@ -87,8 +87,10 @@ def _gaps(model: Model, taken: list[tuple[int, int]], at: int, end: int) -> Iter
 
 def _first_byte(source: Source, at: int, until: int) -> int:
     """Where padding ends: the place of the first byte that is not zero, or up to 15 bytes before it."""
+    if at >= until:
+        return at
     start = at
-    for chunk in source.chunks(at, max(until - at, 0)):
+    for chunk in source.chunks(at, until - at):
         zeros = len(chunk) - len(bytes(chunk).lstrip(b"\0"))
         start += zeros
         if zeros < len(chunk):
