@@ -84,7 +84,7 @@ def test_what_a_model_shows() -> None:
     model = open_model(dense_layer())
     assert model._repr_html_() == model_html(model)
     text = Page(model_html(model)).text
-    for fact in ("small", "FULLY_CONNECTED", "1 subgraph(s), 4 tensors, 1 operators", "input", "1x2"):
+    for fact in ("small", "FULLY_CONNECTED", "1 subgraph, 4 tensors, 1 operator", "input", "1x2"):
         assert fact in text
     assert "FULLY_CONNECTED" in Page(model.main._repr_html_()).text
     weights = Page(model.main.tensors["weights"]._repr_html_()).text

@@ -5,14 +5,14 @@ from __future__ import annotations
 import sys
 from itertools import islice
 from json import dumps
-from math import isfinite, prod
+from math import isfinite
 
 from unlite.cli.output import new_parser, print_facts, print_table, printable, size
 from unlite.errors import CorruptFileError, UnliteError, UnsupportedFormatError
 from unlite.flatbuffers import view as v
 from unlite.flatbuffers.rows import rows
 from unlite.flatbuffers.schema import U_TYPE
-from unlite.model.dtypes import stored_bytes
+from unlite.model.dtypes import elements, stored_bytes
 from unlite.model.model import Model, open_model
 
 TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
@@ -169,7 +169,7 @@ def tensor_facts(graph: Subgraph, damage: list[UnliteError]) -> Iterator[dict[st
                 raise row
             name, kind, shape, signature, buffer, is_variable, quantization = row
             shape = shape or []
-            nbytes = stored_bytes(kind, prod(shape))
+            nbytes = stored_bytes(kind, elements(shape))
             yield {
                 "index": index,
                 "name": name or "",

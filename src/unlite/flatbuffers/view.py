@@ -530,7 +530,7 @@ def _unknown_field(owner: Object, name: str) -> UnknownFieldError:
     )
 
 
-def _described(view: Table | Struct, depth: int) -> str:
+def _described(view: _Record, depth: int) -> str:
     fields = present(view) if isinstance(view, Table) else view._object.fields
     inner = (f"{field.name}={_brief(view[field.name], depth)}" for field in fields) if depth else ("...",)
     return f"{view._object.name.rpartition('.')[2]}({', '.join(inner)})"

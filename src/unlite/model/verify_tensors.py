@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import inf, prod
+from math import inf
 from struct import Struct
 from typing import TYPE_CHECKING
 
@@ -91,7 +91,7 @@ def _origin(check: Inspection, tensor: Table, kind: str | int, size: int) -> Non
 
 
 def _size(check: Inspection, tensor: Table, kind: str | int, shape: list[int], size: int) -> None:
-    needed = stored_bytes(kind, prod(shape))
+    needed = stored_bytes(kind, elements(shape))
     if needed is not None and size < needed:
         check.say("error", tensor, "buffer", f"{size} bytes are stored, {kind} {brief(shape)} takes {needed}.")
     elif needed is not None and size > needed:
@@ -117,8 +117,10 @@ def _strings(check: Inspection, tensor: Table, shape: list[int], start: int, siz
         before = offset
     if before != size:
         check.say("error", tensor, "buffer", f"the strings end at {before} of {size} bytes.")
-    if prod(shape) != count:
-        check.say("warning", tensor, "shape", f"{brief(shape)} has {prod(shape)} elements, {count} strings are stored.")
+    if elements(shape) != count:
+        check.say(
+            "warning", tensor, "shape", f"{brief(shape)} has {elements(shape)} elements, {count} strings are stored."
+        )
 
 
 def _quantization(check: Inspection, tensor: Table, shape: list[int] | None, tensors: int) -> None:
