@@ -20,6 +20,7 @@ COMMANDS = {
     "weights": "all constants to .npz, .safetensors or .pth, and back",
     "set": "change fields and tensors",
     "metadata": "metadata and associated files: show and extract",
+    "convert": "a model to PyTorch: source and weights, with a proof",
     "compare": "a model in LiteRT against its conversion, tensor by tensor",
     "dump": "every intermediate tensor of a run, with pictures and labels",
     "flatbuffer": "look into any FlatBuffer through its schema",
@@ -33,6 +34,7 @@ examples:
   unlite set face.tflite description=mine -o mine.tflite
   unlite weights face.tflite -o face.npz
   unlite c-array face.tflite -o g_model.cc
+  unlite convert face.tflite --to torch -o face      source that reads well, and weights
 
 'unlite COMMAND --help' says more of each, with examples."""
 FINE, DIFFERS, TROUBLE = 0, 1, 2

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from unlite.flatbuffers import view as v
 from unlite.flatbuffers.wire import I32
-from unlite.model.dtypes import BITS, stored_bytes
+from unlite.model.dtypes import BITS, elements, stored_bytes
 from unlite.model.inspection import Inspection, brief
 from unlite.model.verify_sparsity import check_sparsity
 
