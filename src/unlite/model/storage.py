@@ -105,12 +105,14 @@ def external_span(model: Model, number: int, path: str) -> Span:
     entry = _external_buffer(model, number)
     if entry is None:
         raise NotFoundError(f"the model has no external buffer {number}.", file=model.source.name, path=path)
-    groups: Sequence[Table] = model.root["external_buffer_groups"] or ()
+    stored: Sequence[Table] | None = model.root["external_buffer_groups"]
+    groups: Sequence[Any] = stored or ()
     if entry["group"] >= len(groups):
         raise CorruptFileError(
             f"there is no external buffer group {entry['group']}.", file=model.source.name, path=path
         )
-    source = weight_file(model, groups[entry["group"]]["name"] or "", path)
+    group: Table = groups[entry["group"]]
+    source = weight_file(model, group["name"] or "", path)
     start, length = entry["offset"], entry["length"]
     if start + length > source.size:
         raise CorruptFileError(

@@ -103,7 +103,7 @@ def carried(table: v.Table, owner: Object, leave_out: str = "") -> dict[str, Any
     for field in v.present(table):
         if field.name in (leave_out, f"{leave_out}_type"):
             continue
-        value = v.get(table, field)
+        value: Any = v.get(table, field)
         newer = owner.by_name[field.name]
         if isinstance(value, v.Table) and newer.object is not None:
             value = carried(value, newer.object)
