@@ -10,7 +10,6 @@ from unlite.flatbuffers.view import ScalarVector
 
 TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from typing import Any
 
     from unlite.flatbuffers.view import Table
@@ -105,9 +104,8 @@ def external_span(model: Model, number: int, path: str) -> Span:
     entry = _external_buffer(model, number)
     if entry is None:
         raise NotFoundError(f"the model has no external buffer {number}.", file=model.source.name, path=path)
-    stored: Sequence[Table] | None = model.root["external_buffer_groups"]
-    groups: Sequence[Any] = stored or ()
-    if entry["group"] >= len(groups):
+    groups = model.root["external_buffer_groups"]
+    if groups is None or entry["group"] >= len(groups):
         raise CorruptFileError(
             f"there is no external buffer group {entry['group']}.", file=model.source.name, path=path
         )

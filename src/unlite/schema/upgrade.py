@@ -108,6 +108,7 @@ def carried(table: v.Table, owner: Object, leave_out: str = "") -> dict[str, Any
         if isinstance(value, v.Table) and newer.object is not None:
             value = carried(value, newer.object)
         elif field.enum is not None and field.type.base in s.SCALARS:
-            value = field.enum.number(value)  # names changed (RELU1), numbers did not
+            number: Any = value
+            value = field.enum.number(number)  # names changed (RELU1), numbers did not
         values[field.name] = value
     return values
