@@ -14,7 +14,7 @@ from tests.model.small import dense_layer
 from unlite.cli import main
 from unlite.cli.progress import progress
 
-COMMANDS = ("verify", "c-array", "weights", "set", "metadata", "flatbuffer", "doctor")
+COMMANDS = ("verify", "c-array", "weights", "set", "metadata", "compare", "dump", "flatbuffer", "doctor")
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -482,7 +482,12 @@ def view_type(owner: Object | None) -> type[Any]:
         readers: dict[str, Any] = {
             field.name: _struct_getter(field) if owner.is_struct else _getter(field) for field in owner.fields
         }
-        body: dict[str, Any] = {"__slots__": (), "_object": owner, "_readers": readers, "__doc__": f"View of {owner.name!a}."}
+        body: dict[str, Any] = {
+            "__slots__": (),
+            "_object": owner,
+            "_readers": readers,
+            "__doc__": f"View of {owner.name!a}.",
+        }
         base = Struct if owner.is_struct else Table
         for name, read in readers.items():
             if not name.startswith("_"):  # those are read with table["_name"]

@@ -1,0 +1,103 @@
+"""``unlite compare``: a model against its conversion or another model, tensor by tensor."""
+
+from __future__ import annotations
+
+from math import inf, isfinite
+from typing import TYPE_CHECKING
+
+from unlite.cli.output import new_parser, print_json, print_table, printable
+from unlite.model.model import open_model
+
+if TYPE_CHECKING:
+    import argparse
+
+    from unlite.comparison.result import Comparison, TensorDistance
+
+EXAMPLES = """\
+  unlite compare face.tflite                             its PyTorch conversion against LiteRT
+  unlite compare face.tflite changed.tflite              two files, tensors matched by name
+  unlite compare face.tflite --inputs faces.npz --isolated
+  unlite compare face.tflite --html report.html --json"""
+
+CODES = {"same": 0, "different": 1, "not comparable": 2}
+SHOWN = 15
+COLUMNS = ("operator", "tensor", "max_abs", "of range", "floor", "differing", "")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    made = new_parser(
+        "compare",
+        "Runs a model in LiteRT and its conversion beside it, and tells which operator is the first that differs.\n"
+        "Exit code 0: same; 1: different; 2: not comparable, or trouble.",
+        EXAMPLES,
+    )
+    made.add_argument("model", metavar="MODEL", help="path or URL of a .tflite: the reference")
+    made.add_argument("other", metavar="OTHER", nargs="?", help="another .tflite; left out: MODEL converted to PyTorch")
+    made.add_argument("--inputs", metavar="F", help="inputs by name as .npz, or a picture; left out: random values")
+    made.add_argument("--seed", type=int, default=0, metavar="N", help="of the random values (0)")
+    made.add_argument("--save-inputs", metavar="F.npz", help="write the inputs that were used")
+    made.add_argument("--isolated", action="store_true", help="give each operator the reference's own inputs")
+    made.add_argument(
+        "--kernels", choices=("reference", "default"), default="reference", help="which of LiteRT's kernels judge"
+    )
+    made.add_argument("--signature", metavar="KEY", help="the signature to run")
+    made.add_argument("--json", action="store_true", help="for programs")
+    made.add_argument("--html", metavar="F", help="write a page with the error of each layer")
+    return made
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Compares; returns 0, 1 or 2."""
+    from unlite.comparison.compare import compare
+    from unlite.comparison.dump import dump_inputs
+    from unlite.comparison.inputs import save_inputs
+
+    with open_model(arguments.model) as model:
+        inputs = dump_inputs(model, arguments.inputs, seed=arguments.seed, signature=arguments.signature)
+        if arguments.save_inputs:
+            save_inputs(model, inputs, arguments.save_inputs, arguments.signature)
+        comparison = compare(
+            model,
+            arguments.other,
+            inputs,
+            mode="isolated" if arguments.isolated else "accumulated",
+            kernels=arguments.kernels,
+            signature=arguments.signature,
+        )
+    if arguments.html:
+        comparison.save_html(arguments.html)
+    if arguments.json:
+        print_json(comparison.to_json())
+    else:
+        _show(comparison)
+    return CODES[comparison.verdict]
+
+
+def _show(comparison: Comparison) -> None:
+    print(f"{comparison.verdict}: {printable(comparison.reason)}")
+    if comparison.judge:
+        print(f"reference: {comparison.judge}")
+    if comparison.tensors:
+        worst = sorted(comparison.tensors, key=_badness, reverse=True)[:SHOWN]
+        print()
+        print_table(f"the {len(worst)} worst of {len(comparison.tensors)} tensors", COLUMNS, map(_row, worst))
+
+
+def _badness(tensor: TensorDistance) -> tuple[bool, float]:
+    part = tensor.max_abs / tensor.floor if tensor.floor else inf if tensor.max_abs else 0.0
+    return not tensor.ok, part
+
+
+def _row(tensor: TensorDistance) -> tuple[object, ...]:
+    steps = f"{tensor.max_abs / tensor.step:.3g} steps" if tensor.step and isfinite(tensor.max_abs) else ""
+    state = "differs" if not tensor.ok else "drift" if tensor.drift else steps
+    return (
+        "" if tensor.operator is None else f"{tensor.operator} {tensor.operator_name}",
+        f"{tensor.index} {tensor.name}",
+        f"{tensor.max_abs:.3g}",
+        f"{tensor.max_rel:.3g}",
+        f"{tensor.floor:.3g}",
+        tensor.differing,
+        state,
+    )

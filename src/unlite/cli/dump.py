@@ -1,0 +1,80 @@
+"""``unlite dump``: every intermediate tensor of a run, in a folder."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from unlite.cli.output import new_parser, print_json, print_table, printable
+from unlite.errors import InvalidValueError
+from unlite.model.model import open_model
+
+if TYPE_CHECKING:
+    import argparse
+
+EXAMPLES = """\
+  unlite dump face.tflite --input photo.png -o tensors/
+  unlite dump labeler.tflite --input cat.jpg --labels labels.txt -o tensors/
+  unlite dump face.tflite --input inputs.npz --runtime litert -o tensors/"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    made = new_parser(
+        "dump",
+        "Runs a model and writes what every operator gave: tensors.npz, pictures of what looks like one, index.json\n"
+        "and index.html. With labels, the best classes of a classifier are shown.",
+        EXAMPLES,
+    )
+    made.add_argument("model", metavar="MODEL", help="path or URL of a .tflite")
+    made.add_argument("--input", metavar="FILE", help="a picture, .npz or .npy; left out: random values")
+    made.add_argument("--labels", metavar="FILE", help="one label a line; left out: those that the model carries")
+    made.add_argument(
+        "--runtime", choices=("torch", "litert"), default="torch", help="the conversion (torch), or LiteRT itself"
+    )
+    made.add_argument("-o", "--output", metavar="DIR", help="the folder", required=True)
+    made.add_argument(
+        "--mean", metavar="M[,M,M]", help="of (pixel - mean) / std, for pictures; else what the model says"
+    )
+    made.add_argument("--std", metavar="S[,S,S]", help="likewise")
+    made.add_argument("--seed", type=int, default=0, metavar="N", help="of the random values (0)")
+    made.add_argument("--signature", metavar="KEY", help="the signature to run")
+    made.add_argument("--json", action="store_true", help="print what index.json holds")
+    return made
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Runs and writes; returns 0."""
+    from unlite.comparison.dump import dump, dump_inputs, labels_of
+
+    labels = labels_of(arguments.labels) if arguments.labels else None
+    with open_model(arguments.model) as model:
+        inputs = dump_inputs(
+            model,
+            arguments.input,
+            seed=arguments.seed,
+            signature=arguments.signature,
+            mean=_numbers(arguments.mean, "--mean"),
+            std=_numbers(arguments.std, "--std"),
+        )
+        facts = dump(
+            model, arguments.output, inputs, labels=labels, runtime=arguments.runtime, signature=arguments.signature
+        )
+    if arguments.json:
+        print_json(facts)
+        return 0
+    images = sum(row["image"] is not None for row in facts["tensors"])
+    print(f"{printable(arguments.output)}: {len(facts['tensors'])} tensors, {images} pictures")
+    for output in facts["labels"]:
+        rows = [(entry["label"], entry["score"]) for entry in output["top"]]
+        print()
+        print_table(output["name"], ("label", "score"), rows)
+    return 0
+
+
+def _numbers(text: str | None, option: str) -> list[float] | None:
+    if text is None:
+        return None
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise InvalidValueError(f"{option} is one number, or one for each channel, such as 127.5.") from None

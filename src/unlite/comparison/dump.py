@@ -1,0 +1,180 @@
+"""Every intermediate tensor of a run, in a folder: values, pictures where a tensor looks like one, an index."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from unlite.comparison.images import SUFFIXES, image_input, picture
+from unlite.comparison.inputs import graph_of, make_inputs, read_inputs
+from unlite.comparison.metadata import labels as stated_labels
+from unlite.comparison.metadata import read_labels
+from unlite.comparison.report import STYLE, escaped
+from unlite.comparison.run import run
+from unlite.errors import InvalidValueError, SaveError, UnliteError
+from unlite.model.weight_files import write_file
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from unlite.model.model import Model
+    from unlite.model.tensor import Tensor
+
+    Array = NDArray[Any]
+
+TOP = 5
+
+
+def dump(
+    model: Model,
+    folder: str,
+    inputs: Sequence[Array],
+    *,
+    labels: Sequence[str] | None = None,
+    runtime: str = "torch",
+    signature: str | None = None,
+) -> dict[str, Any]:
+    """Runs a model and writes what every operator gave.
+
+    The folder gets ``tensors.npz`` (keys ``t<tensor index>``), ``index.json``, ``index.html`` and ``images/``.
+
+    Args:
+        model: The model.
+        folder: Where to; made where it is not there.
+        inputs: One array for each input, in the file's order.
+        labels: Of a classifier's output; None for those that the model carries.
+        runtime: ``torch`` or ``litert``.
+        signature: Key of the signature to run.
+
+    Returns:
+        What ``index.json`` holds.
+    """
+    graph = graph_of(model, signature)
+    values = run(model, list(inputs), runtime=runtime, tensors="all", signature=signature)
+    given = {tensor.index: array for tensor, array in zip(graph.inputs, inputs, strict=True)}
+    found: dict[int, Array] = {**given, **{int(index): array for index, array in values.items()}}
+    images = os.path.join(folder, "images")
+    try:
+        os.makedirs(images, exist_ok=True)
+    except OSError as error:
+        raise SaveError(f"the folder cannot be made: {error.strerror}.", file=folder) from error
+    rows = []
+    for index, array in found.items():
+        tensor = graph.tensors[index]
+        drawn = picture(array)
+        if drawn is not None:
+            _write(os.path.join(images, f"t{index}.png"), drawn)
+        rows.append(_row(tensor, array, f"images/t{index}.png" if drawn is not None else None))
+    arrays = {f"t{index}": array for index, array in found.items() if array.dtype.kind != "O"}
+    write_file(os.path.join(folder, "tensors.npz"), lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
+    index_facts: dict[str, Any] = {
+        "model": model.file.name,
+        "runtime": runtime,
+        "tensors": rows,
+        "labels": _classes(model, graph.outputs, found, labels),
+    }
+    _write(os.path.join(folder, "index.json"), json.dumps(index_facts, indent=1, allow_nan=False).encode())
+    _write(os.path.join(folder, "index.html"), _page(index_facts).encode())
+    return index_facts
+
+
+def _write(path: str, content: bytes) -> None:
+    write_file(path, lambda file: file.write(content))
+
+
+def dump_inputs(
+    model: Model,
+    path: str | None,
+    *,
+    seed: int = 0,
+    signature: str | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+) -> list[Array]:
+    """Inputs out of a file: a picture for a model of one input, an ``.npz`` or ``.npy``; None for random values."""
+    if path is not None and path.lower().endswith(SUFFIXES):
+        graph = graph_of(model, signature)
+        if len(graph.inputs) != 1:
+            raise InvalidValueError(f"a picture is one input, the model has {len(graph.inputs)}.", file=path)
+        return [image_input(model, graph.inputs[0], path, mean=mean, std=std)]
+    given = None if path is None else read_inputs(path)
+    return make_inputs(model, given, seed=seed, signature=signature)
+
+
+def labels_of(path: str) -> list[str]:
+    """The lines of a file of labels."""
+    try:
+        with open(path, "rb") as file:
+            return read_labels(file.read(1 << 24))
+    except OSError as error:
+        raise UnliteError(f"cannot be opened: {error.strerror}.", file=path) from error
+
+
+def _row(tensor: Tensor, array: Array, image: str | None) -> dict[str, Any]:
+    operator = tensor.producer
+    finite = array[np.isfinite(array)] if array.dtype.kind == "f" else array
+    numeric = array.dtype.kind in "fiu" and finite.size
+    return {
+        "index": tensor.index,
+        "name": tensor.name,
+        "operator": None if operator is None else operator.index,
+        "operator_name": None if operator is None else operator.name,
+        "dtype": array.dtype.name,
+        "shape": list(array.shape),
+        "min": float(finite.min()) if numeric else None,
+        "max": float(finite.max()) if numeric else None,
+        "mean": float(finite.mean(dtype=np.float64)) if numeric else None,
+        "array": f"t{tensor.index}" if array.dtype.kind != "O" else None,
+        "image": image,
+    }
+
+
+def _classes(
+    model: Model, outputs: Sequence[Tensor], found: dict[int, Array], given: Sequence[str] | None
+) -> list[dict[str, Any]]:
+    """The best classes of each output that is as long as its labels are."""
+    answers = []
+    for tensor in outputs:
+        names = list(given) if given is not None else stated_labels(model, tensor)
+        array = found.get(tensor.index)
+        if names is None or array is None or array.size != len(names) or array.dtype.kind not in "fiu":
+            continue
+        scores = np.nan_to_num(array.ravel().astype(np.float64), nan=-np.inf)
+        order = np.argsort(-scores, kind="stable")[:TOP]
+        top = [{"class": int(i), "label": names[i], "score": _finite(array.ravel()[i])} for i in order]
+        answers.append({"tensor": tensor.index, "name": tensor.name, "top": top})
+    return answers
+
+
+def _finite(value: Any) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _page(facts: dict[str, Any]) -> str:
+    lines = [f"<h1>{escaped(facts['model'])}</h1><p>Run in {escaped(facts['runtime'])}.</p>"]
+    for output in facts["labels"]:
+        entries = "".join(f"<li>{escaped(c['label'])}: {_shown(c['score'])}</li>" for c in output["top"])
+        lines.append(f"<h2>{escaped(output['name'])}</h2><ol>{entries}</ol>")
+    head = "".join(f"<th>{name}</th>" for name in ("operator", "tensor", "type", "min", "mean", "max", ""))
+    lines.append(f"<table><tr>{head}</tr>")
+    for row in facts["tensors"]:
+        cells = (
+            "" if row["operator"] is None else f"{row['operator']} {row['operator_name']}",
+            f"{row['index']} {row['name']}",
+            f"{row['dtype']} {row['shape']}",
+            *(_shown(row[name]) for name in ("min", "mean", "max")),
+        )
+        image = f'<img src="{row["image"]}" alt="" loading="lazy" style="max-height:12rem">' if row["image"] else ""
+        lines.append(f"<tr>{''.join(f'<td>{escaped(cell)}</td>' for cell in cells)}<td>{image}</td></tr>")
+    lines.append("</table>")
+    head = f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>tensors</title><style>{STYLE}</style>'
+    return f"{head}</head>\n<body>\n" + "\n".join(lines) + "\n</body></html>\n"
+
+
+def _shown(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"

@@ -1,0 +1,173 @@
+"""Folders with a written model: put in place as a whole, recognised, and loaded."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from contextlib import suppress
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from unlite.errors import SaveError, UnliteError, UnsupportedFormatError
+from unlite.flatbuffers.sink import write_error
+from unlite.model.save import sync_folder
+from unlite.pytorch.source import DIGEST, MARK, SOURCE
+from unlite.pytorch.source_frame import WEIGHTS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    from torch import fx
+    from typing_extensions import Self
+
+LARGEST_HEADER = 1 << 28  # bytes of the header of a .safetensors that are looked at
+
+
+class NewFolder:
+    """A folder that takes its name when it is whole: ``with NewFolder(path) as new: ...; new.keep()``.
+
+    What was there before is replaced if convert wrote it, and nobody changed it. Without ``keep`` nothing is left.
+
+    Args:
+        path: Its name.
+
+    Attributes:
+        temporary: Where to write in the meantime, beside it.
+
+    Raises:
+        SaveError: something else is there, or nothing can be written.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = os.fspath(path)
+        self._target = os.path.realpath(self.path)  # a link stays a link
+        self._is_kept = False
+        if os.path.lexists(self._target) and not is_written(self._target):
+            raise SaveError(
+                "is there already, and holds something else than what convert wrote; it is left alone.",
+                file=self.path,
+                mend="Name another folder, or remove this one yourself.",
+            )
+        folder, name = os.path.split(self._target)
+        self.temporary = os.path.join(folder, f".{name[:100]}.unlite-{os.urandom(6).hex()}.tmp")
+
+    def __enter__(self) -> Self:
+        try:
+            os.mkdir(self.temporary)
+        except OSError as error:
+            raise write_error(error, self.path) from error
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        try:
+            if self._is_kept and error is None:
+                self._take_name()
+        except OSError as failure:
+            raise write_error(failure, self.path) from failure
+        finally:
+            shutil.rmtree(self.temporary, ignore_errors=True)
+
+    def keep(self) -> None:
+        """Gives the folder its name at the end of the ``with``."""
+        self._is_kept = True
+
+    def _take_name(self) -> None:
+        old = f"{self.temporary}.old"
+        replaces = os.path.lexists(self._target)
+        for name in os.listdir(self.temporary):
+            with open(os.path.join(self.temporary, name), "rb+") as file:
+                os.fsync(file.fileno())
+        if replaces:
+            os.rename(self._target, old)
+        try:
+            os.rename(self.temporary, self._target)
+        except BaseException:
+            if replaces:
+                os.rename(old, self._target)
+            raise
+        sync_folder(os.path.dirname(self._target))
+        if replaces:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def is_written(path: str) -> bool:
+    """Whether a folder holds what convert wrote, unchanged, and nothing else."""
+    source, weights = os.path.join(path, SOURCE), os.path.join(path, WEIGHTS)
+    if not os.path.isdir(path) or not set(os.listdir(path)) <= {SOURCE, WEIGHTS, "__pycache__"}:
+        return False
+    with suppress(OSError, ValueError, KeyError, AttributeError), open(source, "rb") as file:
+        text = file.read()
+        if text.startswith(MARK.encode()) and os.path.isfile(weights):
+            return bool(_header(weights)["__metadata__"][DIGEST] == sha256(text).hexdigest())
+    return False
+
+
+def _header(path: str) -> Any:
+    """The header of a .safetensors. Raises ValueError where it is none."""
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if length > LARGEST_HEADER:
+            raise ValueError("no header")
+        return json.loads(file.read(length))
+
+
+def load_folder(path: str | os.PathLike[str]) -> torch.nn.Module:
+    """The network in a folder that convert wrote, with its weights. Runs the folder's ``model.py``.
+
+    Raises:
+        UnsupportedFormatError: it does not load.
+    """
+    from importlib.util import module_from_spec, spec_from_file_location
+
+    target = os.path.join(os.fspath(path), SOURCE)
+    spec = spec_from_file_location("unlite_written_model", target)
+    if spec is None or spec.loader is None or not os.path.isfile(target):
+        raise UnsupportedFormatError("is no folder of a converted model.", file=os.fspath(path))
+    module = module_from_spec(spec)
+    before = sys.dont_write_bytecode
+    sys.dont_write_bytecode = True  # the folder holds two files, and no more
+    try:
+        spec.loader.exec_module(module)
+        network: torch.nn.Module = module.load()
+    except (Exception, SystemExit) as error:
+        raise UnsupportedFormatError(
+            f"does not load: {type(error).__name__}: {str(error).partition(chr(10))[0]}", file=os.fspath(path)
+        ) from error
+    finally:
+        sys.dont_write_bytecode = before
+    return network
+
+
+CLOSE = 1e-5  # of the largest value; both sides make the same calls, and nearly always agree bit for bit
+
+
+def check_equal(module: fx.GraphModule, network: torch.nn.Module, inputs: Sequence[torch.Tensor]) -> None:
+    """Runs a lowered module and what was written of it. Raises UnliteError where they differ."""
+    results = []
+    for each in (module, network):
+        torch.manual_seed(0)
+        with torch.no_grad():
+            found = each(*inputs)
+        results.append(found if isinstance(found, (tuple, list)) else (found,))
+        reset = getattr(each, "reset_state", None)
+        if reset is not None:
+            reset()
+    for place, (expected, actual) in enumerate(zip(*results, strict=True)):
+        if not _is_close(expected, actual):
+            raise UnliteError(f"the written source gives another output {place} than the model that it was written of.")
+
+
+def _is_close(expected: torch.Tensor, actual: torch.Tensor) -> bool:
+    if expected.shape != actual.shape or expected.dtype != actual.dtype:
+        return False
+    if not (expected.dtype.is_floating_point or expected.dtype.is_complex):
+        return torch.equal(expected, actual)
+    finite = expected[torch.isfinite(expected)].abs()
+    scale = float(finite.max()) if finite.numel() else 1.0
+    step = torch.finfo(expected.dtype).eps
+    return torch.allclose(expected, actual, rtol=0.0, atol=max(CLOSE, 4 * step) * scale, equal_nan=True)

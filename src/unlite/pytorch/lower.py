@@ -1,0 +1,351 @@
+"""A subgraph of a model as a torch.fx graph: each operator's function is called once, with stand-ins.
+
+What the file holds becomes parameters and buffers; what follows from constants alone (weights behind DEQUANTIZE and
+DENSIFY, shapes) is computed here and only the result is kept.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import fx
+
+from unlite.errors import CorruptFileError, UnliteError, UnsupportedOperatorError
+from unlite.pytorch.activations import ACTIVATIONS, SATURATING, saturate
+from unlite.pytorch.bodies import Body
+from unlite.pytorch.calls import CALLS
+from unlite.pytorch.constants import Constant, Names, from_array
+from unlite.pytorch.dtypes import TORCH, torch_dtype
+from unlite.pytorch.ops import CUSTOM, OPERATORS, OWN_ACTIVATION
+from unlite.pytorch.options import Options
+from unlite.pytorch.sizes import Sizes, follow, measured
+from unlite.pytorch.state import ModelModule, State, Variable, register_state
+from unlite.pytorch.support import check_supported
+from unlite.pytorch.trace import UNKNOWN, Tracer, Value
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from unlite.model.operator import Operator
+    from unlite.model.subgraph import Subgraph
+    from unlite.model.tensor import Tensor
+
+QUANTIZED = ("INT8", "UINT8", "INT16", "UINT16", "INT32", "INT64", "INT4", "UINT4", "INT2")
+FOLDED_BYTES = 1 << 16  # results of constants are folded up to this size, whatever the operator
+ALWAYS_FOLDED = ("DEQUANTIZE", "DENSIFY", "CAST", "TRANSPOSE", "RESHAPE", "QUANTIZE", "EXPAND_DIMS", "SQUEEZE")
+
+
+class Lowering:
+    """One subgraph being lowered.
+
+    Args:
+        subgraph: What to lower.
+        custom: Functions for custom operators, by custom code; they come before those that are built in.
+        outer: The lowering that this one is part of, where the subgraph is the body of a loop or the branch of a
+            condition: what it reads beside its inputs becomes inputs too.
+    """
+
+    def __init__(
+        self, subgraph: Subgraph, custom: Mapping[str, Callable[..., Any]] | None = None, outer: Lowering | None = None
+    ) -> None:
+        self._subgraph = subgraph
+        self._custom = {**CUSTOM, **(custom or {})}
+        self._is_body = outer is not None
+        self.state: State = State() if outer is None else outer.state
+        self.tracer: Tracer = Tracer(None if outer is None else outer.tracer.mode)
+        self.tracer.in_order = self.in_order
+        self.root = torch.nn.Module()
+        self.names = Names()
+        self._values: dict[int, Any] = {}
+        self._ordered: dict[tuple[int, tuple[int, ...]], Value] = {}
+        self._attributes: dict[Constant | Variable, Value] = {}
+        self._current: dict[Variable, Value] = {}
+        self.assigned: dict[Variable, None] = {}
+        self.buffers: dict[Variable, str] = {}
+
+    def run(self) -> ModelModule:
+        """The subgraph as a module: inputs in the file's order; one output, or a tuple of them."""
+        check_supported(self._subgraph, self._custom)
+        outputs = self.inline(self._subgraph, [self._placeholder(tensor) for tensor in self._subgraph.inputs])
+        self.tracer.place = None
+        for variable in self.assigned:
+            self.attribute(variable).copy_(self.read(variable).detach())
+        nodes = tuple(self.tensor_of(output).node for output in outputs)
+        self.tracer.graph.output(nodes[0] if len(nodes) == 1 else nodes)
+        return self._finish()
+
+    def _finish(self) -> ModelModule:
+        graph = self.tracer.graph
+        for variable, value in self._current.items():
+            if variable not in self.assigned:  # nothing changes it: no copy is needed
+                value.node.replace_all_uses_with(self.attribute(variable).node)
+        self.sweep()
+        kept: dict[str, Constant] = {}
+        for item, node in self.attributes().items():
+            key = self.names.make(item.name, "state" if isinstance(item, Variable) else "tensor")
+            node.target = key  # only now: what was folded away needs no name
+            node._rename(key)
+            if isinstance(item, Variable):
+                self.buffers[item] = key
+            else:
+                kept[key] = item
+                register(self.root, key, item)
+        state = register_state(self.root, self.buffers)
+        module = ModelModule(self.root, graph, class_name=self.names.make(self._subgraph.name, "Model"))
+        module.meta["unlite.tensors"] = {key: constant.name for key, constant in kept.items()}
+        module.meta["unlite.state"] = state
+        return module
+
+    def sweep(self) -> None:
+        """Removes what no output needs."""
+        self.tracer.graph.eliminate_dead_code(is_impure_node=_is_impure)
+
+    def attributes(self) -> dict[Constant | Variable, fx.Node]:
+        """What is read from the module, with its nodes, in the graph's order."""
+        items = {value.node: item for item, value in self._attributes.items()}
+        return {items[node]: node for node in self.tracer.graph.nodes if node in items}
+
+    # -- values ----------------------------------------------------------------------------------------------------
+
+    def _placeholder(self, tensor: Tensor) -> Value:
+        return self.placeholder(tensor, self.tracer.fake(_example(tensor), carried_dtype(tensor)))
+
+    def placeholder(self, tensor: Tensor, fake: torch.Tensor) -> Value:
+        """The stand-in of an input."""
+        value = self.tracer.create_proxy("placeholder", self.names.make(tensor.name, "input"), (), {})
+        value.node.meta.update(val=fake, tensor=tensor.index)
+        return value
+
+    def value(self, tensor: Tensor | None) -> Any:
+        """The stand-in of a tensor; None for an input that is left out."""
+        if tensor is None:
+            return None
+        found = self._values.get(tensor.index)
+        if found is None:
+            if tensor.is_variable:
+                return self.read(self.variable(tensor))  # not kept: it may be assigned in between
+            found = self._values[tensor.index] = self.attribute(self.state.constant(tensor, constant_of))
+            found.node.meta.setdefault("tensor", tensor.index)
+        return found
+
+    def attribute(self, item: Constant | Variable) -> Value:
+        """The stand-in of a constant or variable: a parameter or buffer of the module, an input of a body."""
+        found = self._attributes.get(item)
+        if found is None:
+            found = self.tracer.create_proxy("get_attr", f"attribute_{len(self._attributes)}", (), {})
+            found.node.meta["val"] = self.tracer.fake(item.shape, item.dtype)
+            found.node.meta["constant"] = item if isinstance(item, Constant) else None
+            self._attributes[item] = found
+        return found
+
+    def in_order(self, value: Value, axes: tuple[int, ...]) -> Value:
+        """The stand-in of a constant with its axes permuted."""
+        constant = value.constant
+        if constant is None:
+            return cast("Value", value.permute(*axes))
+        key = id(value.node), axes
+        if key not in self._ordered:
+            self._ordered[key] = self.attribute(constant.permuted(axes))
+        return self._ordered[key]
+
+    def tensor_of(self, value: Any) -> Value:
+        """A value as a tensor, where it was followed as numbers."""
+        return value.tensor(self.tracer) if isinstance(value, Sizes) else value
+
+    def variable(self, tensor: Tensor) -> Variable:
+        """The memory behind a variable tensor."""
+        return self.state.of_tensor(tensor, carried_dtype(tensor))
+
+    def resource(self, handle: Any, tensor: Tensor, value: Value | None = None) -> Variable:
+        """The memory behind a handle, for reading it as ``tensor``, or for giving it the value of ``tensor``."""
+        shape = tensor.shape if value is None else tuple(value.fake.shape)
+        dtype = carried_dtype(tensor) if value is None else value.dtype
+        variable = self.state.of_resource(handle, shape, dtype, tensor.path)
+        if variable.dtype != dtype or (value is not None and variable.shape != shape):
+            raise UnsupportedOperatorError(
+                f"the variable {variable.name!r}, {variable.dtype} {list(variable.shape)}, is used as {dtype} "
+                f"{list(shape)}; a buffer cannot change.",
+                operators=(tensor.path,),
+                path=tensor.path,
+            )
+        return variable
+
+    def read(self, variable: Variable) -> Value:
+        """The value of a variable at this point of the run: a copy, since the buffer changes when the run ends."""
+        if variable not in self._current:
+            value = self.attribute(variable)
+            self._current[variable] = value if self._is_body else cast("Value", value.clone())
+        return self._current[variable]
+
+    def assign(self, variable: Variable, value: Value) -> None:
+        """Gives a variable a value; the module's buffer takes the last one when the run ends."""
+        self.read(variable)
+        if tuple(value.fake.shape) != variable.shape:
+            value = cast("Value", value.reshape(variable.shape))
+        self._current[variable] = value
+        self.assigned[variable] = None
+
+    # -- other subgraphs -------------------------------------------------------------------------------------------
+
+    def inline(self, subgraph: Subgraph, arguments: Sequence[Any]) -> list[Any]:
+        """Lowers the operators of a subgraph at this place. Returns the values of its outputs."""
+        before = self._subgraph, self._values, self.tracer.place
+        inputs = subgraph.inputs
+        if len(arguments) != len(inputs):
+            raise CorruptFileError(f"it has {len(inputs)} inputs and gets {len(arguments)}.", path=subgraph.path)
+        self._subgraph = subgraph
+        self._values = {tensor.index: value for tensor, value in zip(inputs, arguments, strict=True)}
+        for operator in subgraph.operators:
+            self._lower(operator)
+        outputs = [self.value(tensor) for tensor in subgraph.outputs]
+        self._subgraph, self._values, self.tracer.place = before
+        return outputs
+
+    def body(self, subgraph: Subgraph, arguments: Sequence[Any]) -> Body:
+        """Traces a subgraph as a function of its own. ``arguments`` are values of this lowering."""
+        inner = self.empty(subgraph)
+        inputs = [
+            inner.placeholder(tensor, value.fake) if isinstance(value, Value) else value
+            for tensor, value in zip(subgraph.inputs, arguments, strict=False)
+        ]
+        return Body(inner, inputs, [inner.tensor_of(value) for value in inner.inline(subgraph, inputs)])
+
+    def empty(self, subgraph: Subgraph | None = None) -> Lowering:
+        """A lowering for a function that is used here, with a graph of its own."""
+        return Lowering(subgraph or self._subgraph, self._custom, self)
+
+    def run_once(self, subgraph: Subgraph) -> None:
+        """Runs a subgraph now; what it assigns are the variables' values before the first run."""
+        lowering = Lowering(subgraph, self._custom)
+        module = lowering.run()
+        with torch.no_grad():
+            module()
+        values = {variable: module.get_buffer(key) for variable, key in lowering.buffers.items()}
+        self.state.start_from(values, lowering.state)
+
+    def submodule(self, module: fx.GraphModule, name: str) -> Value:
+        """The stand-in of a function that is handed to another: a module inside this one."""
+        key = self.names.make(name)
+        self.root.add_module(key, module)
+        return self.tracer.create_proxy("get_attr", key, (), {})
+
+    # -- operators -------------------------------------------------------------------------------------------------
+
+    def _lower(self, operator: Operator) -> None:
+        self.tracer.place = (self._subgraph.index, operator.index)
+        try:
+            options = Options(operator, lowering=self)
+            inputs = [self.value(tensor) for tensor in operator.inputs]
+            outputs = [tensor for tensor in operator.outputs if tensor is not None]
+            results = self._results(operator, inputs, outputs, options)
+        except UnliteError as error:
+            error.path = error.path or operator.label
+            raise
+        except (RuntimeError, TypeError, ValueError, LookupError, ArithmeticError, AttributeError) as error:
+            raise UnsupportedOperatorError(
+                f"cannot be expressed: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
+                operators=(operator.label,),
+                path=operator.label,
+            ) from error
+        for tensor, result in zip(outputs, results, strict=False):
+            self._values[tensor.index] = self._mark(tensor, result)
+
+    def _results(self, operator: Operator, inputs: list[Any], outputs: list[Tensor], options: Options) -> list[Any]:
+        name = operator.name
+        numbers = follow(name, inputs, options, [TORCH.get(output.dtype, torch.float32) for output in outputs])
+        if numbers is not None:
+            return numbers
+        if name in ("SHAPE", "RANK"):
+            return [measured(name, inputs[0], options.output.dtype)]
+        folded = self._folded(operator, inputs, outputs)
+        if folded is not None:
+            return [folded]
+        function = self._custom[name] if operator.custom else OPERATORS[name]
+        result = function(*(self.tensor_of(value) for value in inputs), options=options)
+        results = list(result) if isinstance(result, (tuple, list)) else [result]
+        if name not in OWN_ACTIVATION:
+            activate = ACTIVATIONS[options.get("fused_activation_function", "NONE")]
+            results = [activate(value) if activate and value is not None else value for value in results]
+        if name in SATURATING and results and is_real(outputs[0]):
+            results[0] = saturate(results[0], outputs[0], options.get("fused_activation_function", "NONE"))
+        return results
+
+    def _folded(self, operator: Operator, inputs: list[Any], outputs: list[Tensor]) -> Value | None:
+        """The result of an operator on constants alone, as a constant."""
+        given = [value for value in inputs if value is not None]
+        if operator.custom or len(outputs) != 1 or not given or outputs[0].is_variable:
+            return None
+        if not all(isinstance(value, Value) and value.constant is not None for value in given):
+            return None
+        if operator.name not in ALWAYS_FOLDED and 4 * prod(outputs[0].shape) > FOLDED_BYTES:
+            return None
+        if operator.name in UNFOLDED:
+            return None
+        constants = [value.constant if value is not None else None for value in inputs]
+        if operator.name in ("DEQUANTIZE", "DENSIFY"):
+            source: Constant = inputs[0].constant
+            dtype = carried_dtype(outputs[0])
+            return self.attribute(Constant(outputs[0].name, source.source, source.shape, dtype, source.numpy))
+        options = Options(operator, lowering=self)
+        with torch.no_grad():
+            arguments = [None if constant is None else constant.tensor() for constant in constants]
+            result = OPERATORS[operator.name](*arguments, options=options)
+            activate = ACTIVATIONS[options.get("fused_activation_function", "NONE")]
+            result = activate(result) if activate and operator.name not in OWN_ACTIVATION else result
+        if not isinstance(result, torch.Tensor) or result.dtype in NO_NUMPY:
+            return None
+        return self.attribute(from_array(outputs[0].name, result.numpy()))
+
+    def _mark(self, tensor: Tensor, value: Any) -> Any:
+        if isinstance(value, Value):
+            value.node.meta.setdefault("tensor", tensor.index)
+            value.node.meta.setdefault("tensors", []).append((tensor.subgraph.index, tensor.index))  # all that it is
+            fake: Any = value.node.meta.get("val")
+            if fake is UNKNOWN or (value.guessed and tensor.shape and fake.ndim != len(tensor.shape)):
+                value.node.meta["val"] = self.tracer.fake(_example(tensor), carried_dtype(tensor))
+        return value
+
+
+NO_NUMPY = (torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2)  # results are not folded: NumPy has no such type
+UNFOLDED = ("RANDOM_UNIFORM", "RANDOM_STANDARD_NORMAL", "MULTINOMIAL", *CALLS)
+
+
+def _is_impure(node: fx.Node) -> bool:
+    return node.op in ("placeholder", "output") or (node.op == "call_method" and str(node.target).endswith("_"))
+
+
+def _example(tensor: Tensor) -> tuple[int, ...]:
+    return tuple(max(size, 1) if size < 0 else size for size in tensor.shape)
+
+
+def is_real(tensor: Tensor) -> bool:
+    """Whether a tensor stands for real numbers: it is quantized, and carried as floats."""
+    quantization = tensor.quantization
+    return (
+        tensor.dtype in QUANTIZED
+        and quantization is not None
+        and bool(quantization.scale or quantization.details is not None)
+    )
+
+
+def carried_dtype(tensor: Tensor) -> torch.dtype:
+    """PyTorch's type of what a tensor becomes: float32 for quantized ones."""
+    return torch.float32 if is_real(tensor) else torch_dtype(tensor.dtype, tensor.path)
+
+
+def constant_of(tensor: Tensor) -> Constant:
+    """The constant of a tensor, real numbers where it is quantized."""
+    load = tensor.dequantize if is_real(tensor) else tensor.numpy
+    tensor._constant()  # says plainly that there is none
+    return Constant(tensor.name, tensor, tensor.shape, carried_dtype(tensor), load)
+
+
+def register(root: torch.nn.Module, key: str, constant: Constant) -> None:
+    """Gives a module a constant as parameter or buffer."""
+    values = constant.tensor()
+    if constant.is_trainable and constant.source is not None:
+        root.register_parameter(key, torch.nn.Parameter(values))
+    else:
+        root.register_buffer(key, values)

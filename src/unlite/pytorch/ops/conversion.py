@@ -1,0 +1,135 @@
+"""From one element type to another, and to quantized numbers and back."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from unlite.errors import InvalidValueError
+from unlite.pytorch.trace import helper
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    from unlite.pytorch.options import Ends, Options
+
+SATURATING = (torch.int8, torch.uint8, torch.int16, torch.uint16, torch.uint32)
+LOW_BITS = {"INT4": (-8, 7), "UINT4": (0, 15), "INT2": (-2, 1)}
+
+
+def cast(x: Any, *, options: Options) -> Any:
+    """``x`` as the output's type.
+
+    Real numbers become integers towards zero, and stop at the ends of the integer's range; integers wrap around; BOOL
+    is x != 0; of complex numbers the real part counts. To INT32 and INT64, numbers outside of the range are undefined
+    here (LiteRT stops at the ends there too): the check would stand in many models for a case that hardly any has.
+    Of quantized tensors the stored integers are cast, as in LiteRT, whatever their scale.
+    Source: LiteRT tflite/kernels/cast.cc, SaturatingCastFloatingToInteger and copyCast.
+    """
+    source, target = options.inputs[0], options.output
+    if x.is_complex() and not target.dtype.is_complex:
+        x = torch.real(x)
+    if _is_carried_real(x, source):
+        x = _stored_integers(x, source)
+    result = _convert(x, target)
+    scale, zero_point = _one_scale(target)
+    return result if scale is None else (result.to(torch.float32) - zero_point) * scale
+
+
+def _convert(x: Any, target: Ends) -> Any:
+    kind = target.dtype
+    if not x.dtype.is_floating_point or x.dtype == kind:
+        return x if x.dtype == kind else x.to(kind)
+    name = target.tensor.dtype if target.tensor is not None else ""
+    if name in LOW_BITS:
+        return saturating_cast(x, *LOW_BITS[name], kind)
+    if kind in SATURATING:
+        return saturating_cast(x, torch.iinfo(kind).min, torch.iinfo(kind).max, kind)
+    return x.to(kind)
+
+
+@helper
+def saturating_cast(x: Tensor, low: int, high: int, dtype: torch.dtype) -> Tensor:
+    """Real numbers as integers, towards zero, from low to high; high for NaN."""
+    within = torch.nan_to_num(x.float(), nan=high).clamp(low, high)
+    return within.to(torch.int64).clamp(low, high).to(dtype)  # again: 2^32 - 1 is no float32
+
+
+def _is_carried_real(x: Any, source: Ends) -> bool:
+    """Whether x holds real values for what the file stores as integers."""
+    return bool(x.dtype.is_floating_point) and not source.dtype.is_floating_point and not source.dtype.is_complex
+
+
+def _stored_integers(x: Any, source: Ends) -> Any:
+    scale, zero_point = _one_scale(source)
+    if scale is None:
+        raise InvalidValueError("CAST of a tensor without a single scale is not supported.")
+    return torch.round(x / scale).to(torch.int32) + zero_point
+
+
+def _one_scale(end: Ends) -> tuple[float | None, int]:
+    """Scale and zero point of a tensor that is quantized as a whole; (None, 0) of others."""
+    quantization = end.quantization
+    if quantization is None or len(quantization.scale) != 1 or end.dtype.is_floating_point:
+        return None, 0
+    return float(quantization.scale[0]), int(quantization.zero_point[0]) if len(quantization.zero_point) else 0
+
+
+def quantize(x: Tensor, **_: Options) -> Tensor:
+    """``x`` itself: quantized tensors are carried as the real numbers that they stand for.
+
+    Source: LiteRT tflite/kernels/quantize.cc.
+    """
+    return x
+
+
+def dequantize(x: Any, **_: Options) -> Any:
+    """FLOAT32 of x: x itself where it is quantized, for it is carried as real numbers; else its numbers as FLOAT32.
+
+    Source: LiteRT tflite/kernels/dequantize.cc.
+    """
+    return x if x.dtype == torch.float32 else x.to(torch.float32)
+
+
+def fake_quant(x: Tensor, *, options: Options) -> Tensor:
+    """``x`` as it would come back from integers of ``num_bits``, whose range is about min to max.
+
+    The range is moved so that 0 is one of its steps, see ``fake_quantize``.
+    Source: LiteRT tflite/kernels/internal/reference/reference_ops.h, FakeQuant; quantization_util.cc,
+    NudgeQuantizationRange.
+    """
+    if not 2 <= options.num_bits <= 16 or not -inf < options.min < options.max < inf:
+        raise InvalidValueError(
+            f"{options.num_bits} bits from {options.min} to {options.max} are no range to quantize to."
+        )
+    lowest, highest = int(options.narrow_range), (1 << options.num_bits) - 1
+    # as float32, for where 0 comes to lie between two steps its last digit decides: -1 to 1 in 8 bits
+    low, high = np.float32(options.min), np.float32(options.max)
+    scale = (high - low) / np.float32(highest - lowest)
+    zero_point = min(max(int(lowest - low / scale + np.float32(0.5)), lowest), highest)  # halves go up
+    return fake_quantize(x, float(scale), float((lowest - zero_point) * scale), float((highest - zero_point) * scale))
+
+
+@helper
+def fake_quantize(x: Tensor, scale: float, low: float, high: float) -> Tensor:
+    """``x`` between low and high, on the nearest of the steps low, low + scale, ...; halves go up."""
+    return torch.floor((x.clamp(low, high) - low) * (1 / scale) + 0.5) * scale + low
+
+
+def densify(x: Tensor, **_: Options) -> Tensor:
+    """``x`` itself: sparse constants are unpacked when they are read. Source: LiteRT tflite/kernels/densify.cc."""
+    return x
+
+
+OPERATORS: dict[str, Callable[..., Any]] = {
+    "CAST": cast,
+    "QUANTIZE": quantize,
+    "DEQUANTIZE": dequantize,
+    "FAKE_QUANT": fake_quant,
+    "DENSIFY": densify,
+}

@@ -1,0 +1,101 @@
+"""Products with matrices, and rows looked up in them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
+
+from unlite.errors import UnsupportedOperatorError
+from unlite.pytorch.ops.sliding import known
+from unlite.pytorch.trace import helper, ints
+
+if TYPE_CHECKING:
+    from unlite.pytorch.options import Options
+
+
+def fully_connected(x: Any, weight: Any, bias: Any = None, *, options: Options) -> Any:
+    """Product x @ weight.T + bias, fused activation not included. x: [..., I] -> [..., O], or any shape -> [N, O].
+
+    weight: [O, I]; bias: [O]. Unless keep_num_dims is set, x is first cut into rows of I, wherever its dimensions end.
+    Source: LiteRT tflite/kernels/fully_connected.cc, UpdateOutputSize; internal/reference/fully_connected.h.
+    """
+    if options.get("weights_format", "DEFAULT") != "DEFAULT":
+        raise UnsupportedOperatorError("weights in shuffled order have no PyTorch meaning.", operators=(options.path,))
+    depth = known(weight, -1)
+    if not options.get("keep_num_dims", False) and not (x.ndim == 2 and known(x, -1) == depth):
+        x = x.reshape(-1, depth) if depth else x.flatten(0, -2)
+    return F.linear(x, weight, bias if bias is None or bias.ndim == 1 else bias.reshape(-1))
+
+
+def batch_matmul(x: Any, y: Any, *, options: Options) -> Any:
+    """Product of the last two dimensions, the others broadcast. x: [..., A, B], y: [..., B, C] -> [..., A, C].
+
+    adj_x: x is [..., B, A]; adj_y: y is [..., C, B]. Integers without a scale give INT32, as the output's type says.
+    Source: LiteRT tflite/kernels/batch_matmul.cc.
+    """
+    x = x.transpose(-1, -2) if options.get("adj_x", False) else x
+    y = y.transpose(-1, -2) if options.get("adj_y", False) else y
+    if not x.dtype.is_floating_point:
+        x, y = x.to(torch.int32), y.to(torch.int32)
+    return torch.matmul(x, y)
+
+
+def embedding_lookup(rows: Any, table: Any, *, options: Options) -> Any:
+    """Rows of a table. rows: [N], table: [R, ...] -> [N, ...], of the table's type.
+
+    Source: LiteRT tflite/kernels/embedding_lookup.cc. Rows outside the table are an error there and here.
+    """
+    found = F.embedding(rows, table) if table.ndim == 2 else table.index_select(0, rows)
+    if options.outputs and options.output.dtype is torch.float16:  # a quantized table, made real on the way
+        return found.to(torch.float16)
+    return found
+
+
+def embedding_lookup_sparse(rows: Any, indices: Any, shape: Any, weights: Any, table: Any, *, options: Options) -> Any:
+    """Weighted sums of rows of a table. -> [*shape[:-1], ...].
+
+    rows, weights: [N], table: [R, ...]; row n belongs to the cell indices[n] of a sparse tensor of the given shape,
+    and cells that differ in their last index alone are combined. combiner: SUM; MEAN, divided by the sum of weights;
+    SQRTN, by the root of the sum of their squares. Cells without rows are 0.
+    Source: LiteRT tflite/kernels/embedding_lookup_sparse.cc. Indices should be in order; there, rows of one cell that
+    do not follow one another are not combined as one.
+    """
+    sizes = tuple(ints(shape)[:-1])
+    return combine_rows(rows, indices, weights, table, sizes, options.combiner)
+
+
+@helper
+def combine_rows(
+    rows: torch.Tensor,
+    indices: torch.Tensor,
+    weights: torch.Tensor,
+    table: torch.Tensor,
+    sizes: tuple[int, ...],
+    combiner: str,
+) -> torch.Tensor:
+    """Weighted rows of a table, added up by cell. rows, weights: [N], indices: [N, D + 1] -> [*sizes, ...]."""
+    cell = torch.zeros_like(rows)
+    for axis, size in enumerate(sizes):
+        cell = cell * size + indices[:, axis]
+    count = 1
+    for size in sizes:
+        count = count * size
+    scaled = table.index_select(0, rows).flatten(1) * weights.unsqueeze(1)
+    total = torch.zeros(count, scaled.shape[1], dtype=table.dtype, device=table.device).index_add(0, cell, scaled)
+    if combiner != "SUM":
+        parts = weights if combiner == "MEAN" else weights.square()
+        divisor = torch.zeros(count, dtype=table.dtype, device=table.device).index_add(0, cell, parts)
+        divisor = divisor if combiner == "MEAN" else divisor.sqrt()
+        filled = torch.zeros(count, dtype=table.dtype, device=table.device).index_add(0, cell, torch.ones_like(parts))
+        total = total / torch.where(filled > 0, divisor, 1.0).unsqueeze(1)
+    return total.reshape(*sizes, *table.shape[1:])
+
+
+OPERATORS = {
+    "FULLY_CONNECTED": fully_connected,
+    "BATCH_MATMUL": batch_matmul,
+    "EMBEDDING_LOOKUP": embedding_lookup,
+    "EMBEDDING_LOOKUP_SPARSE": embedding_lookup_sparse,
+}

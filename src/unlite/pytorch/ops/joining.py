@@ -1,0 +1,63 @@
+"""Joining tensors into one, and taking one apart."""
+
+# ruff: noqa: ARG001 - every operator's function takes the options
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from unlite.pytorch.trace import ints
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from unlite.pytorch.options import Options
+
+
+def concatenation(*parts: Tensor, options: Options) -> Tensor:
+    """The inputs one after the other along ``axis``, fused activation not included. Source: LiteRT concatenation.cc."""
+    return torch.cat(parts, options.axis)
+
+
+def pack(*parts: Tensor, options: Options) -> Tensor:
+    """The inputs side by side along a new axis. n of [D0, ...], axis 0 -> [n, D0, ...]. Source: LiteRT pack.cc."""
+    return torch.stack(parts, options.axis)
+
+
+def unpack(x: Tensor, *, options: Options) -> list[Tensor]:
+    """The slices of x along ``axis``, without that axis. [n, D0, ...], axis 0 -> n of [D0, ...].
+
+    Source: LiteRT tflite/kernels/unpack.cc.
+    """
+    parts = x.unbind(options.axis)
+    return [parts[i] for i in range(options.num)]
+
+
+def split(axis: Tensor, x: Tensor, *, options: Options) -> list[Tensor]:
+    """``num_splits`` equal parts of x along an axis. Source: LiteRT tflite/kernels/split.cc."""
+    parts = x.chunk(options.num_splits, ints(axis)[0])
+    return [parts[i] for i in range(options.num_splits)]
+
+
+def split_v(x: Any, sizes: Tensor, axis: Tensor, *, options: Options) -> list[Tensor]:
+    """Parts of x along an axis, of the given sizes; one may be -1: what is left. sizes: [num_splits].
+
+    Source: LiteRT tflite/kernels/split_v.cc, ResizeOutputTensors.
+    """
+    along, spans = ints(axis)[0], ints(sizes)
+    missing = next((i for i, span in enumerate(spans) if isinstance(span, int) and span < 0), None)
+    if missing is not None:
+        spans[missing] = x.shape[along] - sum(spans[:missing]) - sum(spans[missing + 1 :])
+    parts = x.split(spans, along)
+    return [parts[i] for i in range(len(spans))]
+
+
+OPERATORS = {
+    "CONCATENATION": concatenation,
+    "PACK": pack,
+    "UNPACK": unpack,
+    "SPLIT": split,
+    "SPLIT_V": split_v,
+}

@@ -1,0 +1,43 @@
+"""Normalization of channels by their own size."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
+
+from unlite.errors import InvalidValueError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from unlite.pytorch.options import Options
+
+
+def l2_normalization(x: Tensor, *, options: Options) -> Tensor:  # noqa: ARG001
+    """Each x / max(root of the sum of squares over channels, 1e-6). x: [..., C] -> [..., C].
+
+    Source: LiteRT tflite/kernels/internal/reference/l2normalization.h.
+    """
+    return F.normalize(x, dim=-1, eps=1e-6)
+
+
+def local_response_normalization(x: Any, *, options: Options) -> Any:
+    """Each x / (bias + alpha * sum of squares of the channels near by) ** beta. x: [N, H, W, C] -> [N, H, W, C].
+
+    Channel c is near c - radius ... c + radius - 1. TensorFlow, and LiteRT's optimized kernels, add c + radius; the
+    reference kernels, by which conversions are judged, do not.
+    Source: LiteRT tflite/kernels/internal/reference/reference_ops.h, LocalResponseNormalization.
+    """
+    radius, bias, alpha, beta = options.radius, options.bias, options.alpha, options.beta
+    if radius < 0:
+        raise InvalidValueError(f"radius is {radius}; it must be 0 or more.")
+    if radius == 0:
+        return x * torch.pow(torch.full_like(x, bias), -beta)
+    squares = F.pad(torch.square(x), (radius, radius - 1))
+    mean = F.avg_pool2d(squares, (1, 2 * radius), 1)  # H as channels: the window slides along the real ones
+    return x * torch.pow(mean * (2 * radius * alpha) + bias, -beta)
+
+
+OPERATORS = {"L2_NORMALIZATION": l2_normalization, "LOCAL_RESPONSE_NORMALIZATION": local_response_normalization}

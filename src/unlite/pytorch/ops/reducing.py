@@ -1,0 +1,227 @@
+"""Many numbers to one along axes, running sums, and the places of the largest."""
+
+# ruff: noqa: ARG001 - every operator's function takes the options
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
+
+from unlite.pytorch.trace import example_shape, helper, ints
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from unlite.pytorch.options import Options
+
+
+def _axes(x: Any, axis: Any) -> Any:
+    """The axes to reduce: each once, from 0; a stand-in for such a list where the model computes them.
+
+    Source: LiteRT tflite/kernels/internal/reference/reduce.h, ResolveAxis.
+    """
+    given = ints(axis)
+    if x.ndim == 0 or not given:
+        return []
+    if all(isinstance(a, int) for a in given):
+        return sorted({a % x.ndim for a in given})
+    return distinct_axes(given, x.ndim)
+
+
+@helper
+def distinct_axes(axes: list[int], rank: int) -> list[int]:
+    """The axes, each once, counted from 0."""
+    return sorted({axis % rank for axis in axes})
+
+
+def _is_none(axes: Any) -> bool:
+    """Whether there is nothing to reduce; PyTorch would take an empty list for all axes."""
+    return isinstance(axes, list) and not axes
+
+
+def sum_(x: Tensor, axis: Tensor, *, options: Options) -> Tensor:
+    """The sum along axes; of integers in their own type, wrapping around. Source: LiteRT reduce.cc, EvalType."""
+    axes = _axes(x, axis)
+    if _is_none(axes):
+        return x
+    if x.dtype.is_floating_point:
+        return x.sum(axes, options.keep_dims)
+    return x.sum(axes, options.keep_dims, dtype=x.dtype)
+
+
+def mean(x: Tensor, axis: Tensor, *, options: Options) -> Tensor:
+    """The mean along axes; of integers rounded towards zero. Source: LiteRT internal/reference/reduce.h, Mean."""
+    axes = _axes(x, axis)
+    if _is_none(axes):
+        return x
+    if x.dtype.is_floating_point:
+        return x.mean(axes, options.keep_dims)
+    return integer_mean(x, axes, options.keep_dims)
+
+
+@helper
+def integer_mean(x: torch.Tensor, axes: list[int], keepdim: bool) -> torch.Tensor:
+    """The mean of integers along axes, rounded towards zero."""
+    count = 1
+    for axis in axes:
+        count = count * x.shape[axis]
+    total = x.sum(axes, keepdim, dtype=torch.int64)
+    return torch.div(total, torch.sym_max(count, 1), rounding_mode="trunc").to(x.dtype)  # type: ignore[no-untyped-call]
+
+
+def reduce_prod(x: Tensor, axis: Tensor, *, options: Options) -> Tensor:
+    """The product along axes; of integers in their own type, wrapping around. Source: LiteRT reduce.cc, EvalType."""
+    axes = _axes(x, axis)
+    if _is_none(axes):
+        return x
+    if isinstance(axes, list) and len(axes) == 1:
+        return x.prod(axes[0], options.keep_dims, dtype=x.dtype)
+    return product(x, axes, options.keep_dims)
+
+
+@helper
+def product(x: torch.Tensor, axes: list[int], keepdim: bool) -> torch.Tensor:
+    """The product along several axes, which are in rising order."""
+    for axis in reversed(axes):
+        x = x.prod(axis, keepdim, dtype=x.dtype)
+    return x
+
+
+def reduce_max(x: Tensor, axis: Tensor, *, options: Options) -> Tensor:
+    """The largest along axes; of nothing, the type's lowest number. Source: LiteRT reduce.cc, EvalType."""
+    axes = _axes(x, axis)
+    return x if _is_none(axes) else _with_one(x, axes, lowest=True).amax(axes, options.keep_dims)
+
+
+def reduce_min(x: Tensor, axis: Tensor, *, options: Options) -> Tensor:
+    """The smallest along axes; of nothing, the type's largest number. Source: LiteRT reduce.cc, EvalType."""
+    axes = _axes(x, axis)
+    return x if _is_none(axes) else _with_one(x, axes, lowest=False).amin(axes, options.keep_dims)
+
+
+def _with_one(x: Any, axes: Any, *, lowest: bool) -> Any:
+    """``x``; where it is empty with one cell more along each axis, since PyTorch knows no maximum of nothing."""
+    if 0 not in example_shape(x) or x.dtype == torch.bool:
+        return x
+    limits = (torch.finfo if x.dtype.is_floating_point else torch.iinfo)(x.dtype)
+    return append_along(x, axes, limits.min if lowest else limits.max)
+
+
+@helper
+def append_along(x: torch.Tensor, axes: list[int], value: float) -> torch.Tensor:
+    """``x`` with one cell of a value more along each of the axes."""
+    for axis in axes:
+        shape = list(x.shape)
+        shape[axis] = 1
+        x = torch.cat([x, x.new_full(shape, value)], axis)
+    return x
+
+
+def reduce_any(x: Tensor, axis: Tensor, *, options: Options) -> Tensor:
+    """Whether one is true along axes. x: BOOL. Source: LiteRT tflite/kernels/reduce.cc, EvalType."""
+    axes = _axes(x, axis)
+    return x if _is_none(axes) else x.any(axes, options.keep_dims)
+
+
+def reduce_all(x: Tensor, axis: Tensor, *, options: Options) -> Tensor:
+    """Whether all are true along axes. x: BOOL. Source: LiteRT tflite/kernels/reduce.cc, EvalType."""
+    axes = _axes(x, axis)
+    return x if _is_none(axes) else x.all(axes, options.keep_dims)
+
+
+def cumsum(x: Tensor, axis: Tensor, *, options: Options) -> Tensor:
+    """The sum so far along an axis; ``exclusive``: before each place; ``reverse``: from the end. As x.
+
+    Source: LiteRT tflite/kernels/internal/reference/cumsum.h, CumSum.
+    """
+    along = ints(axis)[0]
+    exclusive, reverse = options.get("exclusive", False), options.get("reverse", False)
+    if exclusive or reverse:
+        return running_sum(x, along, exclusive, reverse)
+    return x.cumsum(along, dtype=x.dtype)
+
+
+@helper
+def running_sum(x: torch.Tensor, axis: int, exclusive: bool, reverse: bool) -> torch.Tensor:
+    """The sum along an axis so far; ``exclusive``: before each place; ``reverse``: from the end."""
+    x = x.flip(axis) if reverse else x
+    if exclusive:  # one place later: a zero comes in, the last goes
+        x = F.pad(x, [0, 0] * (x.ndim - 1 - axis % x.ndim) + [1, -1])
+    x = x.cumsum(axis, dtype=x.dtype)
+    return x.flip(axis) if reverse else x
+
+
+def arg_max(x: Any, axis: Tensor, *, options: Options) -> Any:
+    """The place of the largest along an axis, the first of equals, as ``output_type``.
+
+    Source: LiteRT tflite/kernels/arg_min_max.cc; internal/reference/arg_min_max.h.
+    """
+    return _numeric(x).argmax(ints(axis)[0]).to(_index_dtype(options))
+
+
+def arg_min(x: Any, axis: Tensor, *, options: Options) -> Any:
+    """The place of the smallest along an axis, the first of equals, as ``output_type``.
+
+    Source: LiteRT tflite/kernels/arg_min_max.cc; internal/reference/arg_min_max.h.
+    """
+    return _numeric(x).argmin(ints(axis)[0]).to(_index_dtype(options))
+
+
+def _numeric(x: Any) -> Any:
+    return x.to(torch.uint8) if x.dtype == torch.bool else x
+
+
+def _index_dtype(options: Options) -> torch.dtype:
+    return torch.int32 if options.output_type == "INT32" else torch.int64
+
+
+def top_k_v2(x: Any, k: Tensor, *, options: Options) -> list[Any]:
+    """The k largest along the last axis, falling, and their places; of equals the first comes first.
+
+    x: [..., n], k: [] -> [..., k] and [..., k], INT32 or INT16. torch.topk promises no order of equals.
+    Source: LiteRT tflite/kernels/topk_v2.cc, TopContainer.
+    """
+    count = ints(k)[0]
+    count = max(count, 0) if isinstance(count, int) else count
+    found = torch.sort(x, dim=-1, descending=True, stable=True)
+    return [found[0][..., :count], found[1][..., :count].to(options.outputs[1].dtype)]
+
+
+def broadcast_gradient_args(x: Any, y: Any, *, options: Options) -> list[Any]:
+    """The axes along which gradients of two broadcast shapes are summed. x: [m], y: [n] -> [p], [q].
+
+    Source: TensorFlow tensorflow/lite/kernels/gradient/bcast_grad_args.cc, Invoke.
+    """
+    found = broadcast_gradient_axes(x, y)
+    return [found[0], found[1]]
+
+
+@helper
+def broadcast_gradient_axes(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """For each of two shapes the axes of their common shape that broadcasting stretched; none for equal shapes.
+
+    An axis of size 1 in both counts for both.
+    """
+    first, second = x.tolist(), y.tolist()
+    rank = max(len(first), len(second))
+    pairs = list(zip([1] * (rank - len(first)) + first, [1] * (rank - len(second)) + second, strict=True))
+    axes = [[axis for axis, pair in enumerate(pairs) if pair[i] == 1 and first != second] for i in range(2)]
+    return torch.tensor(axes[0], dtype=x.dtype), torch.tensor(axes[1], dtype=y.dtype)
+
+
+OPERATORS = {
+    "SUM": sum_,
+    "MEAN": mean,
+    "REDUCE_PROD": reduce_prod,
+    "REDUCE_MAX": reduce_max,
+    "REDUCE_MIN": reduce_min,
+    "REDUCE_ANY": reduce_any,
+    "REDUCE_ALL": reduce_all,
+    "CUMSUM": cumsum,
+    "ARG_MAX": arg_max,
+    "ARG_MIN": arg_min,
+    "TOPK_V2": top_k_v2,
+}
+CUSTOM = {"BroadcastGradientArgs": broadcast_gradient_args}

@@ -1,0 +1,120 @@
+"""What an operator's function is told beside its tensors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from unlite.pytorch.dtypes import torch_dtype
+
+if TYPE_CHECKING:
+    from unlite.model.operator import Operator
+    from unlite.model.quantization import Quantization
+    from unlite.model.tensor import Tensor
+    from unlite.pytorch.lower import Lowering
+
+
+class Ends:
+    """Facts of one input or output of an operator, as the file states them.
+
+    Attributes:
+        tensor: The tensor; None for an input that is left out.
+    """
+
+    def __init__(self, tensor: Tensor | None) -> None:
+        self.tensor = tensor
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """PyTorch's type of the stored values."""
+        if self.tensor is None:
+            raise AttributeError("dtype")
+        return torch_dtype(self.tensor.dtype, self.tensor.path)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape in the file; only an example where dimensions are free."""
+        return self.tensor.shape if self.tensor is not None else ()
+
+    @property
+    def quantization(self) -> Quantization | None:
+        """Scale and zero point."""
+        return self.tensor.quantization if self.tensor is not None else None
+
+
+class Options:
+    """An operator's options by schema name (``options.stride_h``), and what else its meaning depends on.
+
+    A field that the options table does not have, or an operator without options, gives the schema's default of that
+    name where ``get`` is told one; asking for an unknown name is an error.
+
+    Attributes:
+        operator: The operator in the model; None in tests of single functions.
+        inputs, outputs: Facts of its tensors.
+        lowering: The subgraph at work, for operators that run other subgraphs or remember; None in tests of functions.
+    """
+
+    def __init__(
+        self,
+        operator: Operator | None = None,
+        *,
+        lowering: Lowering | None = None,
+        **values: Any,
+    ) -> None:
+        self.operator = operator
+        self.lowering: Any = lowering
+        self._values = values
+        self._table = operator.options if operator is not None else None
+        self.inputs = [Ends(t) for t in operator.inputs] if operator is not None else []
+        self.outputs = [Ends(t) for t in operator.outputs] if operator is not None else []
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        if name in self._values:
+            return self._values[name]
+        if self._table is None:
+            raise AttributeError(f"{self.operator} has no options, {name!r} was asked for")
+        return self._table[name]
+
+    def get(self, name: str, default: Any) -> Any:
+        """An option, or ``default`` where the file's options do not have it."""
+        if name in self._values:
+            return self._values[name]
+        if self._table is None or name not in self._table._object.by_name:
+            return default
+        return self._table[name]
+
+    @property
+    def custom(self) -> Any:
+        """Options of a custom operator: decoded where they are a FlexBuffer, else bytes."""
+        return self._values.get("custom") if self.operator is None else self.operator.custom_options
+
+    def remember(self, index: int, value: Any) -> None:
+        """Makes ``value`` the content of input ``index`` in the next run, where that is a variable tensor."""
+        tensor = self.inputs[index].tensor if self.operator is not None else None
+        if tensor is not None and tensor.is_variable and self.lowering is not None:
+            self.lowering.assign(self.lowering.variable(tensor), value)
+
+    def memory(self, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> Any:
+        """The value of a memory that belongs to the operator, as ``keep`` left it; zeros at first."""
+        if self.lowering is None or self.operator is None:
+            return torch.zeros(shape, dtype=dtype)
+        return self.lowering.read(self.lowering.state.of_operator(self.operator, name, shape, dtype))
+
+    def keep(self, name: str, value: Any) -> None:
+        """Makes ``value`` the content of a memory that ``memory`` gave, in the next run."""
+        if self.lowering is not None and self.operator is not None:
+            shape = tuple(value.fake.shape)
+            self.lowering.assign(self.lowering.state.of_operator(self.operator, name, shape, value.dtype), value)
+
+    @property
+    def output(self) -> Ends:
+        """Facts of the first output."""
+        return self.outputs[0]
+
+    @property
+    def path(self) -> str:
+        """The operator's place in the file."""
+        return self.operator.path if self.operator is not None else ""

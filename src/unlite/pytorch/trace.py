@@ -1,0 +1,275 @@
+"""Stand-ins for tensors while a subgraph is lowered: what is done with them becomes nodes of a torch.fx graph.
+
+An operator's function is plain PyTorch. Called with stand-ins it computes nothing: each torch call is recorded as a
+node, and run once on fake tensors, so that ranks, types and example shapes are known further on. Sizes read from a
+stand-in are stand-ins themselves; a graph therefore takes other input shapes than the one it was made with.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import torch
+from torch import fx
+from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException, FakeTensorMode
+from torch.fx.node import map_arg
+from torch.fx.proxy import GraphAppendingTracer
+
+from unlite.errors import InvalidValueError
+
+if TYPE_CHECKING:
+    from unlite.pytorch.constants import Constant
+
+F = TypeVar("F", bound=Callable[..., Any])
+UNKNOWN = object()
+"""Fake result of a call whose shape depends on values."""
+
+
+class Shape(Sequence[Any]):
+    """The sizes of a stand-in, each a stand-in for an int, recorded when it is used."""
+
+    def __init__(self, value: Value) -> None:
+        self._value = value
+
+    def __len__(self) -> int:
+        return self._value.ndim
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return tuple(self[i] for i in range(*index.indices(len(self))))
+        rank = len(self)
+        if not -rank <= index < rank:
+            raise IndexError(index)
+        return self._value.size(index % rank)
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[i] for i in range(len(self)))
+
+
+class Value(fx.Proxy):
+    """Stands for a tensor, or for an int, while a graph is made.
+
+    Attributes:
+        fake: A fake tensor (an int for sizes) of the type, and of an example of the shape.
+        constant: The constant of the file that it is; None for what is computed.
+    """
+
+    @property
+    def fake(self) -> Any:
+        return self.node.meta["val"]
+
+    @property
+    def constant(self) -> Constant | None:
+        found: Constant | None = self.node.meta.get("constant")
+        return found
+
+    @property
+    def guessed(self) -> bool:
+        """Whether ``fake`` is a guess, since the true one depends on values: numbers read from tensors count as 1."""
+        found: bool = self.node.meta.get("guessed", False)
+        return found
+
+    @property
+    def ndim(self) -> int:
+        """Number of dimensions; known for every tensor."""
+        rank: int = self.fake.ndim
+        return rank
+
+    def dim(self) -> int:
+        return self.ndim
+
+    @property
+    def dtype(self) -> torch.dtype:
+        kind: torch.dtype = self.fake.dtype
+        return kind
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device("cpu")
+
+    @property
+    def is_complex(self) -> Callable[[], bool]:
+        return lambda: bool(self.fake.dtype.is_complex)
+
+    @property
+    def is_floating_point(self) -> Callable[[], bool]:
+        return lambda: bool(self.fake.dtype.is_floating_point)
+
+    @property
+    def shape(self) -> Shape:
+        """The sizes, as stand-ins. Use ``fake.shape`` only for what may not change with the input's shape."""
+        return Shape(self)
+
+
+class Tracer(GraphAppendingTracer):
+    """Records calls, runs them on fake tensors, and marks each node with the operator that made it."""
+
+    def __init__(self, mode: FakeTensorMode | None = None) -> None:
+        super().__init__(fx.Graph())
+        self.mode = mode or FakeTensorMode(allow_non_fake_inputs=True)
+        self.place: Any = None  # what nodes are marked with: the operator at work
+        self.in_order: Callable[[Value, tuple[int, ...]], Value] = lambda value, axes: cast(
+            "Value", value.permute(*axes)
+        )
+
+    def proxy(self, node: fx.Node) -> Value:
+        return Value(node, self)
+
+    def create_proxy(
+        self,
+        kind: str,
+        target: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        name: str | None = None,
+        type_expr: Any = None,
+        proxy_factory_fn: Callable[[fx.Node], fx.Proxy] | None = None,
+    ) -> Value:
+        made = super().create_proxy(kind, target, args, kwargs, name, type_expr, proxy_factory_fn)
+        node = made.node
+        node.meta["tflite"] = self.place
+        if kind in ("call_function", "call_method"):
+            node.meta["guessed"] = any(given.meta.get("guessed", False) for given in node.all_input_nodes)
+            node.meta["val"] = self.evaluate(node)
+            node.meta["guessed"] |= node.meta["val"] is UNKNOWN
+        return made  # type: ignore[return-value]  # from ``proxy`` above
+
+    def known(self, target: Callable[..., Any], args: tuple[Any, ...], val: Any) -> Value:
+        """Records a call whose fake result is known already: ``val``."""
+        given = cast("tuple[Any, ...]", self.create_arg(args))
+        node = self.create_node("call_function", target, given, {})
+        node.meta.update(tflite=self.place, val=val)
+        return self.proxy(node)
+
+    def evaluate(self, node: fx.Node) -> Any:
+        """The fake result of a node; UNKNOWN where it depends on values."""
+        arguments = map_arg((node.args, node.kwargs), lambda n: n.meta["val"])
+        if _holds_unknown(arguments):
+            return UNKNOWN
+        args, kwargs = arguments
+        target: Any = node.target
+        call = getattr(args[0], target) if node.op == "call_method" else target
+        rest = args[1:] if node.op == "call_method" else args
+        try:
+            with self.mode, torch.no_grad(), _quiet(node.meta["guessed"]):
+                return call(*rest, **kwargs)
+        except _VALUE_DEPENDENT:
+            return UNKNOWN
+        except (RuntimeError, ValueError, IndexError):
+            if not node.meta["guessed"]:
+                raise
+            return UNKNOWN  # the guess does not fit; the real value may
+
+    def fake(self, shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
+        """A fake tensor."""
+        with self.mode:
+            return torch.empty(tuple(shape), dtype=dtype)
+
+
+_VALUE_DEPENDENT = (DataDependentOutputException, DynamicOutputShapeException)
+
+
+@contextmanager
+def _quiet(guessed: bool) -> Iterator[None]:
+    """Keeps PyTorch from reporting, as an internal error, that a guessed shape does not fit."""
+    before = _FAKE_LOG.disabled
+    _FAKE_LOG.disabled = before or guessed
+    try:
+        yield
+    finally:
+        _FAKE_LOG.disabled = before
+
+
+_FAKE_LOG = logging.getLogger("torch._subclasses.fake_tensor")
+
+
+def _holds_unknown(value: Any) -> bool:
+    if isinstance(value, (tuple, list)):
+        return any(_holds_unknown(entry) for entry in value)
+    if isinstance(value, dict):
+        return any(_holds_unknown(entry) for entry in value.values())
+    if isinstance(value, slice):
+        return _holds_unknown((value.start, value.stop, value.step))
+    return value is UNKNOWN
+
+
+def helper(function: F) -> F:
+    """Marks a function that stays one call in the graph, by its name, instead of being taken apart.
+
+    For what reads better as a name (``pad_same``), or needs sizes in more than simple arithmetic. The function is
+    plain PyTorch, needs nothing but torch, and its own text is written into the source of a converted model.
+    """
+
+    @functools.wraps(function)
+    def called(*args: Any, **kwargs: Any) -> Any:
+        value = _first_value((args, kwargs))
+        if value is None:
+            return function(*args, **kwargs)
+        return value.tracer.create_proxy("call_function", function, args, kwargs)
+
+    HELPERS.add(function)
+    return called  # type: ignore[return-value]  # same signature
+
+
+HELPERS: set[Callable[..., Any]] = set()
+"""The functions that are helpers."""
+
+
+def _first_value(value: Any) -> Value | None:
+    if isinstance(value, Value):
+        return value
+    entries = value.values() if isinstance(value, dict) else value if isinstance(value, (tuple, list)) else ()
+    return next((found for found in map(_first_value, entries) if found is not None), None)
+
+
+def example_shape(x: Any) -> tuple[int, ...]:
+    """The sizes of a tensor, or of the example that a stand-in carries: for what another input may not change."""
+    return tuple(x.shape if isinstance(x, torch.Tensor) else x.fake.shape)
+
+
+def weight_order(weight: Any, axes: tuple[int, ...]) -> Any:
+    """A weight with its axes in PyTorch's order: a constant is stored that way, anything else permuted at run time."""
+    if isinstance(weight, Value):
+        return cast("Tracer", weight.tracer).in_order(weight, axes)
+    return weight.permute(*axes)
+
+
+def ints(x: Any) -> list[Any]:
+    """The integers in a small tensor, for what PyTorch wants as numbers: shapes, axes, paddings.
+
+    Python ints for constants of the file; stand-ins for sizes that were computed from shapes; for anything else
+    stand-ins that are read from the tensor when the module runs (torch.export refuses those). Flattened.
+    """
+    if isinstance(x, torch.Tensor):
+        return x.reshape(-1).tolist()  # type: ignore[no-any-return]
+    from unlite.pytorch.sizes import numbers_of
+
+    followed = numbers_of(x)
+    if followed is not None:
+        return followed
+    if x.constant is not None:
+        return x.constant.numpy().reshape(-1).tolist()  # type: ignore[no-any-return]
+    count = x.fake.numel()
+    flat: Any = read_ints(x)
+    values = [flat[i] for i in range(count)]
+    for value in values:
+        value.node.meta.update(val=1, guessed=True)
+    return values
+
+
+@helper
+def read_ints(x: torch.Tensor) -> list[int]:
+    """The numbers in a tensor, read while the module runs."""
+    return x.reshape(-1).tolist()  # type: ignore[no-any-return]
+
+
+def constant_ints(x: Any, what: str) -> list[int]:
+    """The integers in a constant. Raises InvalidValueError where they are computed by the model."""
+    values = ints(x)
+    if not all(isinstance(value, int) for value in values):
+        raise InvalidValueError(f"{what} is computed by the model; only constants are supported.")
+    return values
