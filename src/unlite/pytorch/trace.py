@@ -245,7 +245,7 @@ def ints(x: Any) -> list[Any]:
     stand-ins that are read from the tensor when the module runs (torch.export refuses those). Flattened.
     """
     if isinstance(x, torch.Tensor):
-        return x.reshape(-1).tolist()  # type: ignore[no-any-return]
+        return x.reshape(-1).tolist()
     from unlite.pytorch.sizes import numbers_of
 
     followed = numbers_of(x)
@@ -264,7 +264,7 @@ def ints(x: Any) -> list[Any]:
 @helper
 def read_ints(x: torch.Tensor) -> list[int]:
     """The numbers in a tensor, read while the module runs."""
-    return x.reshape(-1).tolist()  # type: ignore[no-any-return]
+    return x.reshape(-1).tolist()
 
 
 def constant_ints(x: Any, what: str) -> list[int]:

@@ -21,7 +21,8 @@ def depth_to_space(x: Any, *, options: Options) -> Any:
     Source: LiteRT tflite/kernels/internal/reference/depth_to_space.h.
     """
     (block,) = positive([options.block_size], "block_size")
-    regrouped = channels_first(x).unflatten(1, (block * block, -1)).transpose(1, 2).flatten(1, 2)
+    split = channels_first(x).unflatten(1, (block * block, -1))  # type: ignore[no-untyped-call]
+    regrouped = split.transpose(1, 2).flatten(1, 2)
     return channels_last(F.pixel_shuffle(regrouped, block))
 
 
@@ -32,7 +33,8 @@ def space_to_depth(x: Any, *, options: Options) -> Any:
     """
     (block,) = positive([options.block_size], "block_size")
     gathered = F.pixel_unshuffle(channels_first(x), block)
-    return channels_last(gathered.unflatten(1, (-1, block * block)).transpose(1, 2).flatten(1, 2))
+    split = gathered.unflatten(1, (-1, block * block))  # type: ignore[no-untyped-call]
+    return channels_last(split.transpose(1, 2).flatten(1, 2))
 
 
 def space_to_batch_nd(x: Any, block: Any, paddings: Any, *, options: Options) -> Any:  # noqa: ARG001
