@@ -65,6 +65,7 @@ $(BIN)/python:
 
 $(INSTALLED): pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
+	@$(BIN)/python -m compileall -q src # where Python may not write bytecode, every start would compile anew
 	@touch $@
 
 $(FACE): examples/demo/requirements.txt | $(BIN)/python

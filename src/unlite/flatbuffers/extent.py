@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from unlite.errors import CorruptFileError
 from unlite.flatbuffers import schema as s
-from unlite.flatbuffers.wire import I32, TABLE
+from unlite.flatbuffers.wire import I32, TABLE, VISITS
 
 if TYPE_CHECKING:
     from unlite.flatbuffers import view as v
@@ -51,6 +51,8 @@ class Extent:
                 owner, position = self._stack.pop()
                 if self._is_new(position, owner.index, -1, 4):
                     self._table(owner, position)
+                    if not len(self._seen) % VISITS:
+                        self._wire.source.trim()
         except CorruptFileError as error:
             error.path = error.path or "root"
             raise
