@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 I32, U32, U64 = Struct("<i"), Struct("<I"), Struct("<Q")
 TABLE = Struct("<HH")
-VISITS = 32  # tables between two calls of Source.trim
+VISITS = 64  # tables between two calls of Source.trim
 
 DAMAGED = "The file is damaged: fetch it again, or ask 'unlite verify' for all that is wrong with it."
 
