@@ -2,7 +2,7 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS := dev,fbs,litert,lowbit,remote,images,torch
+EXTRAS := dev,fbs,litert,lowbit,remote,images,torch,onnx,coreml
 INSTALLED := $(VENV)/.installed
 FACE := $(VENV)/demo/face.tflite
 # Tests take their models from ../shared; without it, the demo's model serves the docs and examples.
