@@ -26,10 +26,12 @@ from unlite.comparison.torch_run import (
     as_array,
     carried,
     first_line,
+    in_file_order,
+    module_ends,
     module_inputs,
 )
 from unlite.pytorch.dtypes import torch_dtype
-from unlite.pytorch.lower import is_real
+from unlite.pytorch.carrying import is_quantized
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -94,7 +96,7 @@ class TorchJudge:
         with Unchanged(module), torch.no_grad():
             if isinstance(module, fx.GraphModule):
                 try:
-                    results = Walk(module, self._subgraph.index, self._visitor(isolated)).run(*tensors)
+                    results = Walk(module, self._subgraph, self._visitor(isolated)).run(*tensors)
                     self._compare_outputs(results)
                 except NodeError as error:
                     broken = error
@@ -112,6 +114,11 @@ class TorchJudge:
     def _ordered(self) -> list[TensorDistance]:
         return [self._distances[index] for index in self._reference if index in self._distances]
 
+    @staticmethod
+    def is_chance(tensor: Tensor) -> bool:
+        """Whether a tensor is drawn at random: its values are no facts."""
+        return tensor.producer is not None and tensor.producer.name in RANDOM
+
     # -- distances -------------------------------------------------------------------------------------------------
 
     def _visitor(self, isolated: bool) -> Any:
@@ -119,7 +126,7 @@ class TorchJudge:
             if index not in self._reference:
                 return None
             tensor = self._subgraph.tensors[index]
-            chance = tensor.producer is not None and tensor.producer.name in RANDOM
+            chance = self.is_chance(tensor)
             if not chance:
                 self._take(tensor, value)
             if isolated or chance:
@@ -151,7 +158,7 @@ class TorchJudge:
         )
 
     def _dtype(self, tensor: Tensor, value: torch.Tensor) -> torch.dtype:
-        if is_real(tensor) and value.dtype.is_floating_point:
+        if is_quantized(tensor) and value.dtype.is_floating_point:
             return value.dtype
         return torch_dtype(tensor.dtype, tensor.path)
 
@@ -165,7 +172,7 @@ class TorchJudge:
         if reference.dtype.name == "bfloat16":
             reference = reference.astype(np.float32)
             noise = max(noise, value_span(reference) / 128)  # its last bit
-        if is_real(tensor) and value.dtype.is_floating_point:
+        if is_quantized(tensor) and value.dtype.is_floating_point:
             quantization = tensor.quantization
             if quantization is not None and quantization.scale:
                 reference = dequantized(reference, quantization)
@@ -184,7 +191,7 @@ class TorchJudge:
             each = waiting.pop()
             if each is None or each.name in ("DEQUANTIZE", "DENSIFY"):
                 continue
-            if any(tensor is not None and is_real(tensor) for tensor in (*each.inputs, *each.outputs)):
+            if any(tensor is not None and is_quantized(tensor) for tensor in (*each.inputs, *each.outputs)):
                 return self._carries_floats
             for graph in called_graphs(each):
                 if graph.index not in seen:
@@ -199,10 +206,10 @@ class TorchJudge:
         if len(values) != len(outputs):
             self._cannot_run(f"gives {len(values)} outputs, the file has {len(outputs)}")
             return
-        for tensor, value in zip(outputs, values, strict=True):
-            chance = tensor.producer is not None and tensor.producer.name in RANDOM
+        for tensor, stored, axes in zip(outputs, values, module_ends(self._module, "output", values), strict=True):
+            value = in_file_order(stored, axes, stored.ndim) if axes is not None else stored
             known = tensor.index in self._reference and tensor.index not in self._distances
-            if known and isinstance(value, torch.Tensor) and not chance:
+            if known and isinstance(value, torch.Tensor) and not self.is_chance(tensor):
                 self._take(tensor, value)
 
     # -- blame -----------------------------------------------------------------------------------------------------
@@ -230,6 +237,10 @@ class TorchJudge:
             except NodeError as error:
                 self._diverges(found, np.inf, found.floor, str(error))
                 return
+            apart, allowed = self._own_distance(found)
+            if apart > allowed and found.index not in self._problems:
+                self._diverges(found, apart, allowed, "")
+                return
             if distance.max_abs <= floor and found.index not in self._problems:
                 self._distances[found.index] = replace(found, ok=True, drift=True)
             elif found.step is not None and found.index not in self._problems:
@@ -238,13 +249,20 @@ class TorchJudge:
                 self._diverges(found, distance.max_abs, floor, self._problems.get(found.index, ""))
                 return
 
+    def _own_distance(self, found: TensorDistance) -> tuple[float, float]:  # noqa: ARG002 - others look
+        """How far a value is from what its operator means on this side's own inputs, and how far it may be.
+
+        The module at hand is what computes both, so that there is nothing to find.
+        """
+        return 0.0, 0.0
+
     def _doubts(self, found: TensorDistance, distance: float) -> None:
         """Notes that real arithmetic is far from the file's integers, which is no proof of a fault."""
         if not self.doubt and found.step is not None:
             self.doubt = (
                 f"operators[{found.operator}] {found.operator_name} {found.name!r} is {distance / found.step:.3g} "
                 "quantization steps from LiteRT's integers"
-                if is_real(self._subgraph.tensors[found.index])
+                if is_quantized(self._subgraph.tensors[found.index])
                 else f"operators[{found.operator}] {found.operator_name} {found.name!r}, which quantizes inside, is "
                 f"{distance:.3g} from LiteRT"
             )

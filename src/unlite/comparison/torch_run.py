@@ -10,7 +10,8 @@ from torch import fx
 from torch.fx.node import map_arg
 
 from unlite.comparison.distance import dequantized
-from unlite.pytorch.lower import is_real
+from unlite.comparison.names import IO, end_axes, inverse, node_places
+from unlite.pytorch.carrying import is_quantized
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -41,21 +42,37 @@ class NodeError(Exception):
 
 def tensors_of(node: fx.Node, subgraph: int) -> list[int]:
     """Which tensors of a subgraph a node is: none, one, or several where operators change nothing."""
-    found = [index for graph, index in node.meta.get("tensors", ()) if graph == subgraph]
+    found = [place.tensor for place in node_places(node) if place.subgraph == subgraph]
     return [node.meta["tensor"], *found] if node.op == "placeholder" and "tensor" in node.meta else found
+
+
+def in_file_order(value: torch.Tensor, axes: tuple[int, ...] | None, rank: int) -> torch.Tensor:
+    """A value that is stored with its axes in another order, as the file has it."""
+    if axes is None:
+        return value
+    value = value.permute(inverse(axes))
+    return value.reshape(value.shape[len(axes) - rank :]) if len(axes) > rank else value
+
+
+def in_order(value: torch.Tensor, axes: tuple[int, ...] | None) -> torch.Tensor:
+    """A value of the file with its axes in the order in which a module stores it."""
+    if axes is None:
+        return value
+    return value.reshape((1,) * (len(axes) - value.ndim) + tuple(value.shape)).permute(axes)
 
 
 class Walk(fx.Interpreter):
     """Runs a module, and shows each value that is a tensor of the file.
 
     Args:
-        module: The module.
-        subgraph: Index of the subgraph that it was made from.
-        visit: Called with tensor index and value; what it returns, if anything, goes on in the value's place.
+        module: The module, in any layout.
+        subgraph: The subgraph that it was made from.
+        visit: Called with tensor index and value, its axes in the file's order; what it returns, if anything, goes on
+            in the value's place.
     """
 
     def __init__(
-        self, module: fx.GraphModule, subgraph: int, visit: Callable[[int, torch.Tensor], torch.Tensor | None]
+        self, module: fx.GraphModule, subgraph: Subgraph, visit: Callable[[int, torch.Tensor], torch.Tensor | None]
     ) -> None:
         super().__init__(module)
         self._subgraph = subgraph
@@ -67,9 +84,11 @@ class Walk(fx.Interpreter):
         except FAILURES as error:
             raise NodeError(n, first_line(error)) from error
         if isinstance(value, torch.Tensor):
-            for index in tensors_of(n, self._subgraph)[n.op == "placeholder" :]:
-                instead = self._visit(index, value)
-                value = value if instead is None else instead
+            axes = n.meta.get("axes")
+            for index in tensors_of(n, self._subgraph.index)[n.op == "placeholder" :]:
+                rank = len(self._subgraph.tensors[index].shape)
+                instead = self._visit(index, in_file_order(value, axes, rank))
+                value = value if instead is None else in_order(instead, axes)
         return value
 
 
@@ -111,6 +130,12 @@ class Replay:
             NodeError: it cannot be computed.
         """
         target = self._nodes[index]
+        return in_file_order(
+            self._stored(index, target, change), target.meta.get("axes"), len(self._subgraph.tensors[index].shape)
+        )
+
+    def _stored(self, index: int, target: fx.Node, change: Callable[[Any], Any]) -> torch.Tensor:
+        """A node's value, in the order in which the module stores it."""
         own = tensors_of(target, self._subgraph.index)
         before = [i for i in own[: own.index(index)] if i in self._reference]
         if before:  # an operator that changes nothing: its input is the value
@@ -148,7 +173,7 @@ class Replay:
     def _given(self, index: int, node: fx.Node) -> torch.Tensor:
         fake = node.meta.get("val")
         floats = isinstance(fake, torch.Tensor) and fake.dtype.is_floating_point
-        return carried(self._reference[index], self._subgraph.tensors[index], floats)
+        return in_order(carried(self._reference[index], self._subgraph.tensors[index], floats), node.meta.get("axes"))
 
     def _compute(self, node: fx.Node, values: Mapping[fx.Node, Any], change: Callable[[Any], Any]) -> Any:
         if node.op == "get_attr":
@@ -168,7 +193,7 @@ def carried(stored: Array, tensor: Tensor, floats: bool) -> torch.Tensor:
     """Stored values as a module carries them: real numbers for quantized ones, where it computes with ``floats``."""
     if stored.dtype.name == "bfloat16":
         return torch.from_numpy(np.array(stored).view(np.int16)).view(torch.bfloat16)
-    if floats and is_real(tensor) and tensor.quantization is not None and tensor.quantization.scale:
+    if floats and stored.dtype.kind in "iu" and is_quantized(tensor) and tensor.quantization is not None and tensor.quantization.scale:
         return torch.from_numpy(dequantized(stored, tensor.quantization))
     return torch.from_numpy(np.array(stored, order="C"))
 
@@ -180,14 +205,24 @@ def as_array(value: torch.Tensor) -> Array:
 
 
 def module_inputs(module: torch.nn.Module, subgraph: Subgraph, inputs: Sequence[Array]) -> list[torch.Tensor]:
-    """Stored inputs as a module wants them."""
+    """Stored inputs as a module wants them: real or stored numbers, in its own layout."""
     wanted: list[bool] = [True] * len(inputs)
     if isinstance(module, fx.GraphModule):
         fakes = [node.meta.get("val") for node in module.graph.nodes if node.op == "placeholder"]
         wanted = [not isinstance(fake, torch.Tensor) or fake.dtype.is_floating_point for fake in fakes]
         wanted += [True] * (len(inputs) - len(wanted))
     ends = zip(inputs, subgraph.inputs, wanted, strict=False)
-    return [carried(values, tensor, floats) for values, tensor, floats in ends]
+    values = [carried(array, tensor, floats) for array, tensor, floats in ends]
+    return [in_order(value, axes) for value, axes in zip(values, module_ends(module, "input", values), strict=True)]
+
+
+def module_ends(module: Any, kind: str, values: Sequence[Any]) -> list[tuple[int, ...] | None]:
+    """The order of the axes of each input or output that a module has, as its ``meta["unlite.io"]`` says."""
+    layouts = {end["index"]: end["layout"] for end in getattr(module, "meta", {}).get(IO, ()) if end["kind"] == kind}
+    return [
+        end_axes(layouts.get(place, "file"), value.ndim if isinstance(value, torch.Tensor) else 0)
+        for place, value in enumerate(values)
+    ]
 
 
 class Unchanged:

@@ -34,6 +34,7 @@ from unlite.pytorch.ops.conversion import fake_quantize, saturating_cast
 from unlite.pytorch.ops.pads import mirror, pad_with
 from unlite.pytorch.ops.reducing import append_along, integer_mean, product, running_sum
 from unlite.pytorch.ops.slicing import keep_place, take_block, take_steps
+from unlite.pytorch.quantized import ELEMENTWISE, TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,7 +111,8 @@ _ELEMENTWISE_FUNCTIONS: frozenset[Any] = frozenset(
         *(torch.ceil, torch.floor, torch.round, torch.trunc, torch.copysign, torch.sigmoid, torch.tanh),
         *(torch.zeros_like, torch.ones_like, torch.full_like, torch.real, torch.imag),
         *(F.relu, F.relu6, F.hardswish, F.elu, F.gelu, F.leaky_relu),
-        *map(_inner, (integer_power, fake_quantize, saturating_cast)),
+        *(torch.fake_quantize_per_tensor_affine,),
+        *map(_inner, (integer_power, fake_quantize, saturating_cast, *ELEMENTWISE)),
     )
 )
 _ELEMENTWISE_METHODS = frozenset(
@@ -191,6 +193,11 @@ def _same(node: fx.Node, write: Callable[[Axes, Held], Call], sizes: dict[int, S
     return Rule({args[0]: one_to_one(tuple(range(rank_of(args[0]))))}, write, sizes)
 
 
+def _first_alone(node: fx.Node) -> Rule | None:
+    """Element by element on the first operand; the others are tables."""
+    return _same(node, lambda _order, _held: (node.args, node.kwargs), {})
+
+
 def _by_axis(node: fx.Node) -> Rule | None:
     """Calls that are told a number for each axis: expand, repeat, ``take_block``."""
     args: Any = node.args
@@ -235,6 +242,7 @@ _FUNCTIONS: dict[Any, Callable[..., Rule | None]] = {
         for helper, rule in (
             *((helper, _along(1)) for helper in (running_sum, keep_place, take_steps, append_along)),
             *((helper, axis_rules.reduce_axes) for helper in (integer_mean, product)),
+            *((helper, _first_alone) for helper in TABLES),
             (mirror, _mirror),
             (pad_with, _pad),
             (take_block, _by_axis),

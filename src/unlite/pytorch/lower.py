@@ -13,12 +13,13 @@ import torch
 from torch import fx
 
 from unlite.errors import CorruptFileError, UnliteError, UnsupportedOperatorError
-from unlite.pytorch.activations import ACTIVATIONS, SATURATING, saturate
+from unlite.pytorch.activations import ACTIVATIONS
 from unlite.pytorch.bodies import Body
-from unlite.pytorch.calls import CALLS
+from unlite.pytorch.calls import CALLS, reached
+from unlite.pytorch.carrying import Carrying, check_quantization, is_quantized
 from unlite.pytorch.constants import Constant, Names, from_array
-from unlite.pytorch.dtypes import TORCH, torch_dtype
-from unlite.pytorch.ops import CUSTOM, OPERATORS, OWN_ACTIVATION
+from unlite.pytorch.dtypes import TORCH
+from unlite.pytorch.ops import CUSTOM, EXACT, EXACT_CUSTOM, MOVES, OPERATORS, OWN_ACTIVATION
 from unlite.pytorch.options import Options
 from unlite.pytorch.sizes import Sizes, follow, measured
 from unlite.pytorch.state import ModelModule, State, Variable, register_state
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from unlite.model.subgraph import Subgraph
     from unlite.model.tensor import Tensor
 
-QUANTIZED = ("INT8", "UINT8", "INT16", "UINT16", "INT32", "INT64", "INT4", "UINT4", "INT2")
 FOLDED_BYTES = 1 << 16  # results of constants are folded up to this size, whatever the operator
 ALWAYS_FOLDED = ("DEQUANTIZE", "DENSIFY", "CAST", "TRANSPOSE", "RESHAPE", "QUANTIZE", "EXPAND_DIMS", "SQUEEZE")
 
@@ -45,16 +45,23 @@ class Lowering:
         custom: Functions for custom operators, by custom code; they come before those that are built in.
         outer: The lowering that this one is part of, where the subgraph is the body of a loop or the branch of a
             condition: what it reads beside its inputs becomes inputs too.
+        carrying: How quantized tensors are carried.
     """
 
     def __init__(
-        self, subgraph: Subgraph, custom: Mapping[str, Callable[..., Any]] | None = None, outer: Lowering | None = None
+        self,
+        subgraph: Subgraph,
+        custom: Mapping[str, Callable[..., Any]] | None = None,
+        outer: Lowering | None = None,
+        carrying: Carrying | None = None,
     ) -> None:
         self._subgraph = subgraph
+        self.carrying: Carrying = (outer.carrying if outer is not None else carrying) or Carrying()
+        self._given = custom or {}
         self._custom = {**CUSTOM, **(custom or {})}
         self._is_body = outer is not None
         self.state: State = State() if outer is None else outer.state
-        self.tracer: Tracer = Tracer(None if outer is None else outer.tracer.mode)
+        self.tracer: Tracer = Tracer()
         self.tracer.in_order = self.in_order
         self.root = torch.nn.Module()
         self.names = Names()
@@ -67,9 +74,15 @@ class Lowering:
 
     def run(self) -> ModelModule:
         """The subgraph as a module: inputs in the file's order; one output, or a tuple of them."""
-        check_supported(self._subgraph, self._custom)
-        outputs = self.inline(self._subgraph, [self._placeholder(tensor) for tensor in self._subgraph.inputs])
+        check_supported(self._subgraph, self._custom, self.carrying.exact)
+        if self.carrying.exact:
+            check_quantization(reached(self._subgraph))
+        inputs = [self._placeholder(tensor) for tensor in self._subgraph.inputs]
+        entering = zip(inputs, self._subgraph.inputs, strict=True)
+        outputs = self.inline(self._subgraph, [self._entering(value, tensor) for value, tensor in entering])
         self.tracer.place = None
+        leaving = zip(outputs, self._subgraph.outputs, strict=True)
+        outputs = [self.carrying.leaving(value, tensor) for value, tensor in leaving]
         for variable in self.assigned:
             self.attribute(variable).copy_(self.read(variable).detach())
         nodes = tuple(self.tensor_of(output).node for output in outputs)
@@ -110,7 +123,13 @@ class Lowering:
     # -- values ----------------------------------------------------------------------------------------------------
 
     def _placeholder(self, tensor: Tensor) -> Value:
-        return self.placeholder(tensor, self.tracer.fake(_example(tensor), carried_dtype(tensor)))
+        return self.placeholder(tensor, self.tracer.fake(_example(tensor), self.carrying.end_dtype(tensor)))
+
+    def _entering(self, value: Value, tensor: Tensor) -> Value:
+        entered: Value = self.carrying.entering(value, tensor)
+        if entered is not value:
+            entered.node.meta["tensor"] = value.node.meta.pop("tensor")
+        return entered
 
     def placeholder(self, tensor: Tensor, fake: torch.Tensor) -> Value:
         """The stand-in of an input."""
@@ -126,7 +145,7 @@ class Lowering:
         if found is None:
             if tensor.is_variable:
                 return self.read(self.variable(tensor))  # not kept: it may be assigned in between
-            found = self._values[tensor.index] = self.attribute(self.state.constant(tensor, constant_of))
+            found = self._values[tensor.index] = self.attribute(self.state.constant(tensor, self.carrying.constant))
             found.node.meta.setdefault("tensor", tensor.index)
         return found
 
@@ -144,7 +163,8 @@ class Lowering:
         """The stand-in of a constant with its axes permuted."""
         constant = value.constant
         if constant is None:
-            return cast("Value", value.permute(*axes))
+            made = value.node.meta.get("made")  # from a constant, entry by entry: the constant is stored in order
+            return cast("Value", value.permute(*axes) if made is None else made[1](self.in_order(made[0], axes)))
         key = id(value.node), axes
         if key not in self._ordered:
             self._ordered[key] = self.attribute(constant.permuted(axes))
@@ -156,12 +176,12 @@ class Lowering:
 
     def variable(self, tensor: Tensor) -> Variable:
         """The memory behind a variable tensor."""
-        return self.state.of_tensor(tensor, carried_dtype(tensor))
+        return self.state.of_tensor(tensor, self.carrying.dtype(tensor))
 
     def resource(self, handle: Any, tensor: Tensor, value: Value | None = None) -> Variable:
         """The memory behind a handle, for reading it as ``tensor``, or for giving it the value of ``tensor``."""
         shape = tensor.shape if value is None else tuple(value.fake.shape)
-        dtype = carried_dtype(tensor) if value is None else value.dtype
+        dtype = self.carrying.dtype(tensor) if value is None else value.dtype
         variable = self.state.of_resource(handle, shape, dtype, tensor.path)
         if variable.dtype != dtype or (value is not None and variable.shape != shape):
             raise UnsupportedOperatorError(
@@ -214,11 +234,11 @@ class Lowering:
 
     def empty(self, subgraph: Subgraph | None = None) -> Lowering:
         """A lowering for a function that is used here, with a graph of its own."""
-        return Lowering(subgraph or self._subgraph, self._custom, self)
+        return Lowering(subgraph or self._subgraph, self._given, self)
 
     def run_once(self, subgraph: Subgraph) -> None:
         """Runs a subgraph now; what it assigns are the variables' values before the first run."""
-        lowering = Lowering(subgraph, self._custom)
+        lowering = Lowering(subgraph, self._given, carrying=self.carrying)
         module = lowering.run()
         with torch.no_grad():
             module()
@@ -262,15 +282,31 @@ class Lowering:
         folded = self._folded(operator, inputs, outputs)
         if folded is not None:
             return [folded]
-        function = self._custom[name] if operator.custom else OPERATORS[name]
+        function = self._function(operator)
         result = function(*(self.tensor_of(value) for value in inputs), options=options)
         results = list(result) if isinstance(result, (tuple, list)) else [result]
-        if name not in OWN_ACTIVATION:
-            activate = ACTIVATIONS[options.get("fused_activation_function", "NONE")]
+        activation = options.get("fused_activation_function", "NONE")
+        if not self._is_exact(operator) and name not in OWN_ACTIVATION:
+            activate = ACTIVATIONS[activation]
             results = [activate(value) if activate and value is not None else value for value in results]
-        if name in SATURATING and results and is_real(outputs[0]):
-            results[0] = saturate(results[0], outputs[0], options.get("fused_activation_function", "NONE"))
-        return results
+        moved = name in MOVES and not operator.custom
+        return [
+            self.carrying.result(name, value, tensor, activation, moved)
+            for value, tensor in zip(results, outputs, strict=False)
+        ]
+
+    def _is_exact(self, operator: Operator) -> bool:
+        """Whether an operator works on stored integers that stand for real numbers."""
+        ends = (*operator.inputs, *operator.outputs)
+        return self.carrying.exact and any(end is not None and is_quantized(end) for end in ends)
+
+    def _function(self, operator: Operator) -> Callable[..., Any]:
+        """What an operator means in this mode."""
+        name = operator.name
+        if operator.custom:
+            is_own = name not in self._given and self._is_exact(operator)
+            return EXACT_CUSTOM[name] if is_own else self._custom[name]
+        return EXACT[name] if self._is_exact(operator) and name not in MOVES else OPERATORS[name]
 
     def _folded(self, operator: Operator, inputs: list[Any], outputs: list[Tensor]) -> Value | None:
         """The result of an operator on constants alone, as a constant."""
@@ -284,15 +320,16 @@ class Lowering:
         if operator.name in UNFOLDED:
             return None
         constants = [value.constant if value is not None else None for value in inputs]
-        if operator.name in ("DEQUANTIZE", "DENSIFY"):
+        is_exact = self._is_exact(operator)
+        if operator.name == "DENSIFY" or (operator.name == "DEQUANTIZE" and not is_exact):
             source: Constant = inputs[0].constant
-            dtype = carried_dtype(outputs[0])
+            dtype = self.carrying.dtype(outputs[0])
             return self.attribute(Constant(outputs[0].name, source.source, source.shape, dtype, source.numpy))
         options = Options(operator, lowering=self)
         with torch.no_grad():
             arguments = [None if constant is None else constant.tensor() for constant in constants]
-            result = OPERATORS[operator.name](*arguments, options=options)
-            activate = ACTIVATIONS[options.get("fused_activation_function", "NONE")]
+            result = self._function(operator)(*arguments, options=options)
+            activate = None if is_exact else ACTIVATIONS[options.get("fused_activation_function", "NONE")]
             result = activate(result) if activate and operator.name not in OWN_ACTIVATION else result
         if not isinstance(result, torch.Tensor) or result.dtype in NO_NUMPY:
             return None
@@ -304,7 +341,7 @@ class Lowering:
             value.node.meta.setdefault("tensors", []).append((tensor.subgraph.index, tensor.index))  # all that it is
             fake: Any = value.node.meta.get("val")
             if fake is UNKNOWN or (value.guessed and tensor.shape and fake.ndim != len(tensor.shape)):
-                value.node.meta["val"] = self.tracer.fake(_example(tensor), carried_dtype(tensor))
+                value.node.meta["val"] = self.tracer.fake(_example(tensor), self.carrying.dtype(tensor))
         return value
 
 
@@ -318,28 +355,6 @@ def _is_impure(node: fx.Node) -> bool:
 
 def _example(tensor: Tensor) -> tuple[int, ...]:
     return tuple(max(size, 1) if size < 0 else size for size in tensor.shape)
-
-
-def is_real(tensor: Tensor) -> bool:
-    """Whether a tensor stands for real numbers: it is quantized, and carried as floats."""
-    quantization = tensor.quantization
-    return (
-        tensor.dtype in QUANTIZED
-        and quantization is not None
-        and bool(quantization.scale or quantization.details is not None)
-    )
-
-
-def carried_dtype(tensor: Tensor) -> torch.dtype:
-    """PyTorch's type of what a tensor becomes: float32 for quantized ones."""
-    return torch.float32 if is_real(tensor) else torch_dtype(tensor.dtype, tensor.path)
-
-
-def constant_of(tensor: Tensor) -> Constant:
-    """The constant of a tensor, real numbers where it is quantized."""
-    load = tensor.dequantize if is_real(tensor) else tensor.numpy
-    tensor._constant()  # says plainly that there is none
-    return Constant(tensor.name, tensor, tensor.shape, carried_dtype(tensor), load)
 
 
 def register(root: torch.nn.Module, key: str, constant: Constant) -> None:

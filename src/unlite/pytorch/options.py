@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from unlite.errors import InvalidValueError
+from unlite.pytorch.carrying import is_quantized
 from unlite.pytorch.dtypes import torch_dtype
+from unlite.pytorch.quantized import RANGES
 
 if TYPE_CHECKING:
     from unlite.model.operator import Operator
@@ -39,8 +42,45 @@ class Ends:
 
     @property
     def quantization(self) -> Quantization | None:
-        """Scale and zero point."""
+        """Scales and zero points."""
         return self.tensor.quantization if self.tensor is not None else None
+
+    @property
+    def is_quantized(self) -> bool:
+        """Whether the stored integers stand for real numbers."""
+        return self.tensor is not None and is_quantized(self.tensor)
+
+    @property
+    def scales(self) -> tuple[float, ...]:
+        """Its scales: one, or one for each entry of an axis."""
+        return tuple(self.quantization.scale) if self.quantization is not None else ()
+
+    @property
+    def scale(self) -> float:
+        """The one scale of the tensor."""
+        if len(self.scales) != 1:
+            raise InvalidValueError(f"it has {len(self.scales)} scales where one is needed.", path=self._path)
+        return float(self.scales[0])
+
+    @property
+    def zero_point(self) -> int:
+        """The one zero point of the tensor; 0 where it has none."""
+        points = tuple(self.quantization.zero_point) if self.quantization is not None else ()
+        if len(set(points)) > 1:
+            raise InvalidValueError("it has several zero points where one is needed.", path=self._path)
+        return int(points[0]) if points else 0
+
+    @property
+    def range(self) -> tuple[int, int]:
+        """The lowest and highest integer of its type."""
+        if self.tensor is not None and self.tensor.dtype in RANGES:
+            return RANGES[self.tensor.dtype]
+        kind = torch.iinfo(self.dtype)
+        return kind.min, kind.max
+
+    @property
+    def _path(self) -> str:
+        return self.tensor.path if self.tensor is not None else ""
 
 
 class Options:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from unlite.errors import UnsupportedOperatorError
 from unlite.pytorch.calls import reached
-from unlite.pytorch.ops import OPERATORS
+from unlite.pytorch.carrying import is_quantized
+from unlite.pytorch.ops import CUSTOM, EXACT, EXACT_CUSTOM, MOVES, OPERATORS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -17,12 +18,15 @@ if TYPE_CHECKING:
 VALUELESS = {"STRING": "strings", "VARIANT": "variants"}
 
 
-def check_supported(subgraph: Subgraph, custom: Mapping[str, Callable[..., Any]]) -> None:
-    """Raises UnsupportedOperatorError that lists every operator without a meaning here, in all subgraphs reached."""
+def check_supported(subgraph: Subgraph, custom: Mapping[str, Callable[..., Any]], exact: bool = False) -> None:
+    """Raises UnsupportedOperatorError that lists every operator without a meaning here, in all subgraphs reached.
+
+    exact: an operator on quantized tensors needs a meaning in integers.
+    """
     graphs = reached(subgraph)
     missing: dict[Operator, str] = {}
     for operator in (operator for graph in graphs for operator in graph.operators):
-        reason = _reason(operator, custom)
+        reason = _reason(operator, custom, exact)
         if reason is not None:
             missing[operator] = reason
     if not missing:
@@ -43,7 +47,7 @@ def check_supported(subgraph: Subgraph, custom: Mapping[str, Callable[..., Any]]
     )
 
 
-def _reason(operator: Operator, custom: Mapping[str, Callable[..., Any]]) -> str | None:
+def _reason(operator: Operator, custom: Mapping[str, Callable[..., Any]], exact: bool) -> str | None:
     """Why an operator cannot be lowered: "" where it has no meaning yet. None where it can be."""
     dtypes = {tensor.dtype for tensor in (*operator.inputs, *operator.outputs) if tensor is not None}
     for dtype, plural in VALUELESS.items():
@@ -51,4 +55,13 @@ def _reason(operator: Operator, custom: Mapping[str, Callable[..., Any]]) -> str
             return f"it works on {plural}, which PyTorch has no values for"
     if operator.name.startswith("HASHTABLE") and not operator.custom:
         return "PyTorch has no hash tables"
-    return None if operator.name in (custom if operator.custom else OPERATORS) else ""
+    if operator.name not in (custom if operator.custom else OPERATORS):
+        return ""
+    ends = (*operator.inputs, *operator.outputs)
+    if not exact or not any(end is not None and is_quantized(end) for end in ends):
+        return None
+    if operator.custom:
+        known = operator.name in EXACT_CUSTOM or custom[operator.name] is not CUSTOM.get(operator.name)
+    else:
+        known = operator.name in EXACT or operator.name in MOVES
+    return None if known else 'it has no meaning in integers; quantized="float" has one in real numbers'

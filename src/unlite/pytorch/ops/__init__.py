@@ -2,6 +2,11 @@
 
 A family's module has ``OPERATORS``: builtin name -> function; where it needs them ``CUSTOM``: custom code -> function,
 and ``OWN_ACTIVATION``: names whose functions apply the fused activation themselves.
+
+For quantized="exact", where quantized tensors are their stored integers: ``MOVES`` names operators that only hand
+values on, whose function serves as it is; ``EXACT`` (and ``EXACT_CUSTOM``) has name -> function on integers for the
+others. Such a function does all that the kernel does: fused activation, rounding, saturation. Most are made from the
+operator's one function by what stands in ``unlite.pytorch.exact``.
 """
 
 from __future__ import annotations
@@ -59,8 +64,14 @@ def _join(attribute: str) -> dict[str, Callable[..., Any]]:
     return joined
 
 
+def _names(attribute: str) -> frozenset[str]:
+    modules = (import_module(f"unlite.pytorch.ops.{family}") for family in FAMILIES)
+    return frozenset(name for module in modules for name in getattr(module, attribute, ()))
+
+
 OPERATORS = _join("OPERATORS")
 CUSTOM = _join("CUSTOM")
-OWN_ACTIVATION = frozenset(
-    name for family in FAMILIES for name in getattr(import_module(f"unlite.pytorch.ops.{family}"), "OWN_ACTIVATION", ())
-)
+EXACT = _join("EXACT")
+EXACT_CUSTOM = _join("EXACT_CUSTOM")
+OWN_ACTIVATION = _names("OWN_ACTIVATION")
+MOVES = _names("MOVES")

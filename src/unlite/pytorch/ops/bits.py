@@ -64,3 +64,4 @@ OPERATORS = {
     "STABLEHLO_AND": stablehlo_and,
     "STABLEHLO_SHIFT_LEFT": stablehlo_shift_left,
 }
+MOVES = ("BITCAST",)

@@ -87,3 +87,4 @@ OPERATORS = {
     "CALL": call,
     "CALL_ONCE": call_once,
 }
+MOVES = tuple(OPERATORS)

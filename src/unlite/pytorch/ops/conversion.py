@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from unlite.errors import InvalidValueError
+from unlite.pytorch import quantized as q
 from unlite.pytorch.trace import helper
 
 if TYPE_CHECKING:
@@ -126,6 +127,28 @@ def densify(x: Tensor, **_: Options) -> Tensor:
     return x
 
 
+def quantize_exact(x: Any, *, options: Options) -> Any:
+    """Integers of the output's grid, from real numbers or from the integers of another grid."""
+    source, target = options.inputs[0], options.output
+    if x.dtype.is_floating_point:
+        return q.quantize(x, target.scale, target.zero_point, *target.range, target.dtype)
+    multiplier, shift = q.factor(source.scale / target.scale)
+    return q.store(
+        q.scale_twice(x.to(torch.int64) - source.zero_point, multiplier, shift),
+        target.zero_point,
+        *target.range,
+        target.dtype,
+    )
+
+
+def dequantize_exact(x: Any, *, options: Options) -> Any:
+    """The real numbers that integers stand for."""
+    source = options.inputs[0]
+    return q.dequantize(x, source.scale, source.zero_point)
+
+
+EXACT = {"QUANTIZE": quantize_exact, "DEQUANTIZE": dequantize_exact}
+MOVES = ("DENSIFY",)
 OPERATORS: dict[str, Callable[..., Any]] = {
     "CAST": cast,
     "QUANTIZE": quantize,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
 
+from unlite.pytorch.exact import accumulated
 from unlite.pytorch.ops.padding import pad_same
 from unlite.pytorch.ops.sliding import channels_first, channels_last, known, positive, raw_integers, symmetric_padding
 from unlite.pytorch.trace import helper, ints, weight_order
@@ -194,5 +195,10 @@ OPERATORS = {
     "CONV_3D": conv_3d,
     "TRANSPOSE_CONV": transpose_conv,
     "CONV_3D_TRANSPOSE": conv_3d_transpose,
+}
+EXACT = {
+    "CONV_2D": accumulated(conv_2d, axis=0),
+    "DEPTHWISE_CONV_2D": accumulated(depthwise_conv_2d, axis=3),
+    "TRANSPOSE_CONV": accumulated(transpose_conv, axis=0, places=(2, 1, 3)),
 }
 CUSTOM = {"Convolution2DTransposeBias": convolution_2d_transpose_bias}

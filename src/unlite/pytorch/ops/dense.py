@@ -8,7 +8,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
 
 from unlite.errors import UnsupportedOperatorError
+from unlite.pytorch.exact import accumulated
 from unlite.pytorch.ops.sliding import known
+from unlite.pytorch.quantized import scale_once
 from unlite.pytorch.trace import helper, ints
 
 if TYPE_CHECKING:
@@ -99,3 +101,4 @@ OPERATORS = {
     "EMBEDDING_LOOKUP": embedding_lookup,
     "EMBEDDING_LOOKUP_SPARSE": embedding_lookup_sparse,
 }
+EXACT = {"FULLY_CONNECTED": accumulated(fully_connected, axis=0, scale=scale_once)}

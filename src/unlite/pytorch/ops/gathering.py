@@ -150,3 +150,4 @@ OPERATORS = {
     "UNIQUE": unique,
     "BUCKETIZE": bucketize,
 }
+MOVES = ("GATHER", "GATHER_ND")

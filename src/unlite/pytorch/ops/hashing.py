@@ -141,3 +141,4 @@ def fingerprint(keys: Tensor) -> Tensor:
 
 
 OPERATORS = {"LSH_PROJECTION": lsh_projection}
+MOVES = tuple(OPERATORS)

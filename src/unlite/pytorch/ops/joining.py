@@ -61,3 +61,4 @@ OPERATORS = {
     "SPLIT": split,
     "SPLIT_V": split_v,
 }
+MOVES = ("PACK", "UNPACK", "SPLIT", "SPLIT_V")

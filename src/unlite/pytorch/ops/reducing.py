@@ -225,3 +225,4 @@ OPERATORS = {
     "TOPK_V2": top_k_v2,
 }
 CUSTOM = {"BroadcastGradientArgs": broadcast_gradient_args}
+MOVES = ("ARG_MAX", "ARG_MIN", "TOPK_V2")

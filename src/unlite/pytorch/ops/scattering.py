@@ -113,3 +113,4 @@ OPERATORS = {
     "UNSORTED_SEGMENT_MAX": _unsorted("amax"),
     "UNSORTED_SEGMENT_MIN": _unsorted("amin"),
 }
+MOVES = ("SCATTER_ND", "SPARSE_TO_DENSE", "MATRIX_DIAG", "MATRIX_SET_DIAG")

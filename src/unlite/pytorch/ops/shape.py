@@ -138,3 +138,4 @@ OPERATORS = {
     "FILL": fill,
     "RANGE": range_,
 }
+MOVES = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE", "SHAPE", "RANK", "BROADCAST_TO", "TILE", "FILL")

@@ -101,3 +101,4 @@ OPERATORS = {
     "SIGN": sign,
     "ZEROS_LIKE": zeros_like,
 }
+MOVES = ("ZEROS_LIKE",)

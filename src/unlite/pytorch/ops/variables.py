@@ -40,3 +40,4 @@ def assign_variable(handle: Any, value: Any, *, options: Options) -> list[Any]:
 
 
 OPERATORS = {"VAR_HANDLE": var_handle, "READ_VARIABLE": read_variable, "ASSIGN_VARIABLE": assign_variable}
+MOVES = tuple(OPERATORS)

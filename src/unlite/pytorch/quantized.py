@@ -1,0 +1,125 @@
+"""Integer arithmetic as TensorFlow Lite's reference kernels do it, each rule once.
+
+A real factor is held as ``multiplier * 2^(shift - 31)``, multiplier an integer of 31 bits. Kernels round products in
+three ways, which differ in the last digit; each operator's exact meaning says which one it uses:
+
+====================  ======================================================================================
+``scale_twice``       the product's upper 32 bits are rounded, then the shift is rounded: most int8 kernels
+``scale_once``        product and shift are rounded together
+``scale_wide``        sums of 64 bits: the multiplier is cut down to 16 bits before, then rounded once
+====================  ======================================================================================
+
+All functions take and give int64 unless they say otherwise; sums that a kernel holds in 32 bits wrap around there.
+Source: LiteRT tflite/kernels/internal/common.cc, quantization_util.cc; gemmlowp fixedpoint/fixedpoint.h.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from unlite.pytorch.trace import helper
+
+RANGES = {
+    "INT8": (-128, 127),
+    "UINT8": (0, 255),
+    "INT16": (-32768, 32767),
+    "UINT16": (0, 65535),
+    "INT4": (-8, 7),
+    "UINT4": (0, 15),
+    "INT2": (-2, 1),
+}
+"""Schema name -> lowest and highest integer of the types that quantized values are stored in."""
+
+
+def factor(real: float) -> tuple[int, int]:
+    """A real factor as (multiplier, shift): ``real = multiplier * 2^(shift - 31)``, 2^30 <= multiplier < 2^31.
+
+    (0, 0) for factors below 2^-32. Source: LiteRT quantization_util.cc, QuantizeMultiplier.
+    """
+    if real == 0:
+        return 0, 0
+    fraction, shift = math.frexp(real)
+    multiplier = math.floor(abs(fraction) * 2**31 + 0.5) * (1 if real > 0 else -1)
+    if abs(multiplier) == 2**31:
+        multiplier, shift = multiplier // 2, shift + 1
+    return (0, 0) if shift < -31 else (multiplier, shift)
+
+
+@helper
+def integer_sums(x: Tensor, bias: Tensor | None) -> Tensor:
+    """Sums of products, which a float type has held exactly, as int64, with the bias of each channel.
+
+    x: [..., C]; bias: [C].
+    """
+    x = x.to(torch.int64)
+    return x if bias is None else x.add_(bias)
+
+
+@helper
+def scale_twice(x: Tensor, multiplier: int | Tensor, shift: int | Tensor) -> Tensor:
+    """``x * multiplier * 2^(shift - 31)``, rounded after the product (halves up) and after the shift (halves from 0).
+
+    x: int64 within 32 bits. multiplier, shift: numbers, or one for each entry of the last axis.
+    """
+    shift = torch.as_tensor(shift)
+    left, right = shift.clamp(min=0), (-shift).clamp(min=0)
+    x = (((x << left) * multiplier).add_(1 << 30)) >> 31
+    half = (1 << right) >> 1
+    return (x + half + (x >> 63) * (right > 0)) >> right
+
+
+@helper
+def scale_once(x: Tensor, multiplier: int | Tensor, shift: int | Tensor) -> Tensor:
+    """``x * multiplier * 2^(shift - 31)``, rounded to the nearest once; halves go up.
+
+    x: int64 within 32 bits. multiplier, shift: numbers, or one for each entry of the last axis.
+    """
+    shift = 31 - torch.as_tensor(shift)
+    return (x * multiplier + (1 << (shift - 1))) >> shift
+
+
+@helper
+def scale_wide(x: Tensor, multiplier: int | Tensor, shift: int | Tensor) -> Tensor:
+    """``x * multiplier * 2^(shift - 31)`` for sums of up to 48 bits: the multiplier is rounded to 16 bits first.
+
+    multiplier, shift: numbers, or one for each entry of the last axis.
+    """
+    shift = 15 - torch.as_tensor(shift)
+    reduced = ((torch.as_tensor(multiplier) + (1 << 15)) >> 16).clamp(max=0x7FFF)
+    return (x * reduced + (1 << (shift - 1))) >> shift
+
+
+@helper
+def store(x: Tensor, zero_point: int, low: int, high: int, dtype: torch.dtype) -> Tensor:
+    """``x + zero_point`` between low and high, as the type of the output."""
+    return (x + zero_point).clamp_(low, high).to(dtype)
+
+
+@helper
+def dequantize(x: Tensor, scale: float, zero_point: int) -> Tensor:
+    """The real numbers that integers stand for: ``scale * (x - zero_point)``, float32."""
+    return (x.to(torch.float32) - zero_point) * scale
+
+
+@helper
+def quantize(x: Tensor, scale: float, zero_point: int, low: int, high: int, dtype: torch.dtype) -> Tensor:
+    """The integers nearest to real numbers: ``x / scale + zero_point``, halves away from 0, between low and high."""
+    steps = x / scale
+    nearest = torch.trunc(steps + torch.copysign(torch.full_like(steps, 0.5), steps))
+    return (nearest + zero_point).clamp(low, high).to(dtype)
+
+
+@helper
+def look_up(x: Tensor, table: Tensor, low: int) -> Tensor:
+    """``table[x - low]``: the result of an operator for every integer that x can be."""
+    return table[x.to(torch.int64) - low]
+
+
+ELEMENTWISE = (integer_sums, scale_twice, scale_once, scale_wide, store, dequantize, quantize)
+"""Helpers that work element by element, their tensors broadcast: the order of axes makes no difference to them."""
+
+TABLES = (look_up,)
+"""Helpers that do so with their first tensor; the others are tables."""
