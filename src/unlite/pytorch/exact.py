@@ -11,9 +11,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from unlite.errors import InvalidValueError
+from unlite.errors import InvalidValueError, UnsupportedOperatorError
+from unlite.pytorch import quantized
+from unlite.pytorch.activations import ACTIVATIONS
 from unlite.pytorch.constants import from_array
-from unlite.pytorch.quantized import dequantize, factor, integer_sums, look_up, quantize, scale_twice, store
+from unlite.pytorch.quantized import (
+    dequantize,
+    integer_sums,
+    look_up,
+    quantize,
+    scale_double,
+    scale_twice,
+    scale_wide,
+    store,
+)
 from unlite.pytorch.trace import Value
 
 if TYPE_CHECKING:
@@ -87,7 +98,7 @@ def constant(options: Options, name: str, values: Any) -> Any:
 
 def factors(options: Options, name: str, reals: Any) -> tuple[Any, Any]:
     """Real factors as (multiplier, shift): numbers where there is one, constants [C] where each channel has its own."""
-    pairs = [factor(float(real)) for real in np.asarray(reals, dtype=np.float64).reshape(-1)]
+    pairs = [quantized.factor(float(real)) for real in np.asarray(reals, dtype=np.float64).reshape(-1)]
     if len(pairs) == 1:
         return pairs[0]
     multipliers, shifts = zip(*pairs, strict=True)
@@ -97,18 +108,25 @@ def factors(options: Options, name: str, reals: Any) -> tuple[Any, Any]:
     )
 
 
-def sum_type(weight: Any, zero_point: int, x: Ends, axis: int) -> torch.dtype:
+def sum_type(weight: Any, zero_point: int, reach: int, axis: int) -> torch.dtype:
     """A real type in which the sums of products of x and a weight are exact integers.
 
-    weight: integers with one output channel for each entry of ``axis``. float32 holds all integers up to 2^24.
+    reach: how large x becomes once its zero point is taken off. weight: integers with one output channel for each entry of ``axis``. float32 holds all integers up to 2^24.
     """
     stored = values_of(weight)
     if stored is None:
         return torch.float64
-    low, high = x.range
-    reach = max(high - x.zero_point, x.zero_point - low)
     rows = np.abs(np.moveaxis(stored.astype(np.int64) - zero_point, axis, 0)).reshape(stored.shape[axis], -1)
     return torch.float32 if int(rows.sum(1).max(initial=0)) * reach < FLOAT32_EXACT else torch.float64
+
+
+def without(inputs: tuple[Any, ...], at_bias: int) -> tuple[list[Any], Any]:
+    """The inputs with the bias left out, and the bias as [C]; None where there is none."""
+    given = list(inputs)
+    if len(given) <= at_bias or given[at_bias] is None:
+        return given, None
+    bias, given[at_bias] = given[at_bias], None
+    return given, bias if bias.ndim == 1 else bias.reshape(-1)
 
 
 def accumulated(
@@ -116,7 +134,9 @@ def accumulated(
     *,
     axis: int,
     places: tuple[int, int, int] = (0, 1, 2),
-    scale: Callable[..., Any] = scale_twice,
+    double: bool = False,
+    float_product: bool = False,
+    hybrid: Callable[..., Any] | None = None,
 ) -> Callable[..., Any]:
     """An operator that adds up products of x and a weight: its float function on integers, then requantized.
 
@@ -125,29 +145,55 @@ def accumulated(
             integers, exact in the type that ``sum_type`` chooses.
         axis: The weight's axis of output channels, which its scales and zero points run along.
         places: Where x, weight and bias stand among the inputs.
-        scale: How the kernel rounds.
+        double: Whether the kernel scales in double precision. Others round sums of 32 bits twice, and the sums of 64
+            bits that 16-bit activations have by a shorter multiplier.
+        float_product: Whether the kernel multiplies the scales of x and the weight as float32; all do for UINT8.
+        hybrid: What is called instead where x is real: a function with the same arguments.
     """
     at_x, at_weight, at_bias = places
 
     def exact(*inputs: Any, options: Options) -> Any:
-        given = list(inputs) + [None] * (at_bias + 1 - len(inputs))
-        x, weight, bias = (given[place] for place in places)
+        given, bias = without(inputs, at_bias)
+        x, weight = given[at_x], given[at_weight]
         source, kernel = options.inputs[at_x], options.inputs[at_weight]
         if not is_integer(x):
-            raise InvalidValueError(f"{options.path}: real numbers with integer weights have no exact meaning yet.")
-        dtype = sum_type(weight, kernel.zero_point, source, axis)
+            if hybrid is None:
+                raise UnsupportedOperatorError("it has no kernel for real numbers with integer weights.", operators=())
+            return hybrid(*inputs, options=options)
+        low, high = source.range
+        reach = max(high - source.zero_point, source.zero_point - low)
+        dtype = sum_type(weight, kernel.zero_point, reach, axis)
         given[at_x], given[at_weight] = (
             centred(x, source.zero_point, dtype),
             centred(weight, kernel.zero_point, dtype),
         )
-        given[at_bias] = None
-        if bias is not None and bias.ndim != 1:
-            bias = bias.reshape(-1)
         sums = integer_sums(function(*given, options=options), bias)
-        products = source.scale * np.array(kernel.scales, dtype=np.float64)
         target = options.output
-        scaled = scale(sums, *factors(options, "", products / target.scale))
+        products = source.scale * np.array(kernel.scales, dtype=np.float64)
+        if double:
+            reals = products / target.scale
+            factor = float(reals[0]) if len(reals) == 1 else constant(options, "scale", reals)
+            scaled = scale_double(sums, factor)
+        else:
+            if float_product or source.dtype is torch.uint8:
+                products = np.float64(np.float32(products))
+            scale = scale_wide if source.dtype is torch.int16 else scale_twice
+            scaled = scale(sums, *factors(options, "", products / target.scale))
         return store(scaled, target.zero_point, *activation_range(options), target.dtype)
+
+    return exact
+
+
+def on_stored(function: Callable[..., Any]) -> Callable[..., Any]:
+    """An operator whose kernel takes the stored integers as they are: its function, and the fused activation's range."""
+
+    def exact(*inputs: Any, options: Options) -> Any:
+        result = function(*inputs, options=options)
+        if not options.output.is_quantized or options.output.dtype in (torch.int32, torch.int64):
+            activate = ACTIVATIONS[options.get("fused_activation_function", "NONE")]
+            return activate(result) if activate else result
+        low, high = activation_range(options)
+        return result if (low, high) == options.output.range else result.clamp(low, high)
 
     return exact
 
@@ -196,6 +242,7 @@ __all__ = [
     "constant",
     "factors",
     "is_integer",
+    "on_stored",
     "round_away",
     "sum_type",
     "tabulated",

@@ -1,11 +1,12 @@
 """Integer arithmetic as TensorFlow Lite's reference kernels do it, each rule once.
 
 A real factor is held as ``multiplier * 2^(shift - 31)``, multiplier an integer of 31 bits. Kernels round products in
-three ways, which differ in the last digit; each operator's exact meaning says which one it uses:
+four ways, which differ in the last digit; each operator's exact meaning says which one it uses:
 
 ====================  ======================================================================================
 ``scale_twice``       the product's upper 32 bits are rounded, then the shift is rounded: most int8 kernels
 ``scale_once``        product and shift are rounded together
+``scale_double``      no multiplier: the product with the real factor, in double precision, is rounded
 ``scale_wide``        sums of 64 bits: the multiplier is cut down to 16 bits before, then rounded once
 ====================  ======================================================================================
 
@@ -93,6 +94,22 @@ def scale_wide(x: Tensor, multiplier: int | Tensor, shift: int | Tensor) -> Tens
 
 
 @helper
+def scale_double(x: Tensor, scale: float | Tensor) -> Tensor:
+    """``x * scale`` in double precision, rounded to the nearest; halves away from 0.
+
+    scale: a number, or one for each entry of the last axis, float64.
+    """
+    real = x.to(torch.float64) * scale
+    return torch.trunc(real + torch.copysign(torch.full_like(real, 0.5), real)).to(torch.int64)
+
+
+@helper
+def rescale(x: Tensor, zero_point: int, left: int, multiplier: int, shift: int) -> Tensor:
+    """``(x - zero_point) * 2^left``, scaled by ``scale_twice``: how operands come to one scale, with bits to spare."""
+    return scale_twice((x.to(torch.int64) - zero_point).mul_(1 << left), multiplier, shift)
+
+
+@helper
 def store(x: Tensor, zero_point: int, low: int, high: int, dtype: torch.dtype) -> Tensor:
     """``x + zero_point`` between low and high, as the type of the output."""
     return (x + zero_point).clamp_(low, high).to(dtype)
@@ -118,7 +135,7 @@ def look_up(x: Tensor, table: Tensor, low: int) -> Tensor:
     return table[x.to(torch.int64) - low]
 
 
-ELEMENTWISE = (integer_sums, scale_twice, scale_once, scale_wide, store, dequantize, quantize)
+ELEMENTWISE = (integer_sums, scale_twice, scale_once, scale_wide, scale_double, rescale, store, dequantize, quantize)
 """Helpers that work element by element, their tensors broadcast: the order of axes makes no difference to them."""
 
 TABLES = (look_up,)

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
 
 from unlite.pytorch.exact import accumulated
+from unlite.pytorch.hybrid import has_one_scale, hybrid, per_picture
 from unlite.pytorch.ops.padding import pad_same
 from unlite.pytorch.ops.sliding import channels_first, channels_last, known, positive, raw_integers, symmetric_padding
 from unlite.pytorch.trace import helper, ints, weight_order
@@ -196,9 +197,17 @@ OPERATORS = {
     "TRANSPOSE_CONV": transpose_conv,
     "CONV_3D_TRANSPOSE": conv_3d_transpose,
 }
+_ON_PICTURES: Any = {"together": per_picture, "symmetric": has_one_scale}
 EXACT = {
-    "CONV_2D": accumulated(conv_2d, axis=0),
-    "DEPTHWISE_CONV_2D": accumulated(depthwise_conv_2d, axis=3),
-    "TRANSPOSE_CONV": accumulated(transpose_conv, axis=0, places=(2, 1, 3)),
+    "CONV_2D": accumulated(conv_2d, axis=0, hybrid=hybrid(conv_2d, axis=0, **_ON_PICTURES)),
+    "DEPTHWISE_CONV_2D": accumulated(
+        depthwise_conv_2d, axis=3, hybrid=hybrid(depthwise_conv_2d, axis=3, **_ON_PICTURES)
+    ),
+    "TRANSPOSE_CONV": accumulated(
+        transpose_conv,
+        axis=0,
+        places=(2, 1, 3),
+        hybrid=hybrid(transpose_conv, axis=0, places=(2, 1, 3), **_ON_PICTURES),
+    ),
 }
 CUSTOM = {"Convolution2DTransposeBias": convolution_2d_transpose_bias}

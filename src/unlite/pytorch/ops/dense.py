@@ -9,8 +9,8 @@ import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
 
 from unlite.errors import UnsupportedOperatorError
 from unlite.pytorch.exact import accumulated
+from unlite.pytorch.hybrid import hybrid, is_symmetric, per_row
 from unlite.pytorch.ops.sliding import known
-from unlite.pytorch.quantized import scale_once
 from unlite.pytorch.trace import helper, ints
 
 if TYPE_CHECKING:
@@ -25,10 +25,27 @@ def fully_connected(x: Any, weight: Any, bias: Any = None, *, options: Options) 
     """
     if options.get("weights_format", "DEFAULT") != "DEFAULT":
         raise UnsupportedOperatorError("weights in shuffled order have no PyTorch meaning.", operators=(options.path,))
-    depth = known(weight, -1)
-    if not options.get("keep_num_dims", False) and not (x.ndim == 2 and known(x, -1) == depth):
-        x = x.reshape(-1, depth) if depth else x.flatten(0, -2)
+    x = _rows(x, weight, options)
     return F.linear(x, weight, bias if bias is None or bias.ndim == 1 else bias.reshape(-1))
+
+
+def _rows(x: Any, weight: Any, options: Options) -> Any:
+    """x, cut into rows as long as the weight's."""
+    depth = known(weight, -1)
+    if options.get("keep_num_dims", False) or (x.ndim == 2 and known(x, -1) == depth):
+        return x
+    return x.reshape(-1, depth) if depth else x.flatten(0, -2)
+
+
+def fully_connected_hybrid(x: Any, weight: Any, bias: Any = None, *, options: Options) -> Any:
+    """FULLY_CONNECTED of real x and integer weights: each row of x is quantized on its own.
+
+    Source: LiteRT tflite/kernels/fully_connected.cc, EvalHybrid.
+    """
+    return _HYBRID(_rows(x, weight, options), weight, bias, options=options)
+
+
+_HYBRID = hybrid(fully_connected, axis=0, together=per_row, symmetric=is_symmetric)
 
 
 def batch_matmul(x: Any, y: Any, *, options: Options) -> Any:
@@ -101,4 +118,23 @@ OPERATORS = {
     "EMBEDDING_LOOKUP": embedding_lookup,
     "EMBEDDING_LOOKUP_SPARSE": embedding_lookup_sparse,
 }
-EXACT = {"FULLY_CONNECTED": accumulated(fully_connected, axis=0, scale=scale_once)}
+
+
+def _product(axis: int) -> Any:
+    """BATCH_MATMUL on integers, the columns of y along an axis. Source: LiteRT tflite/kernels/batch_matmul.cc."""
+    of_reals = hybrid(batch_matmul, axis=axis, together=per_row, symmetric=is_symmetric)
+    return accumulated(batch_matmul, axis=axis, float_product=True, hybrid=of_reals)
+
+
+_PRODUCTS = {False: _product(-1), True: _product(-2)}
+
+
+def batch_matmul_exact(x: Any, y: Any, *, options: Options) -> Any:
+    """BATCH_MATMUL on integers, or of real x and integer y, whose rows of x are quantized one by one."""
+    return _PRODUCTS[bool(options.get("adj_y", False))](x, y, options=options)
+
+
+EXACT = {
+    "FULLY_CONNECTED": accumulated(fully_connected, axis=0, double=True, hybrid=fully_connected_hybrid),
+    "BATCH_MATMUL": batch_matmul_exact,
+}
