@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from unlite.errors import InvalidValueError, UnsupportedOperatorError
+from unlite.errors import UnsupportedOperatorError
 from unlite.pytorch import quantized
 from unlite.pytorch.activations import ACTIVATIONS
 from unlite.pytorch.constants import from_array
 from unlite.pytorch.quantized import (
     dequantize,
     integer_sums,
-    look_up,
     quantize,
     scale_double,
     scale_twice,
@@ -111,7 +110,8 @@ def factors(options: Options, name: str, reals: Any) -> tuple[Any, Any]:
 def sum_type(weight: Any, zero_point: int, reach: int, axis: int) -> torch.dtype:
     """A real type in which the sums of products of x and a weight are exact integers.
 
-    reach: how large x becomes once its zero point is taken off. weight: integers with one output channel for each entry of ``axis``. float32 holds all integers up to 2^24.
+    reach: how large x becomes once its zero point is taken off. weight: integers, with one output channel for each
+    entry of ``axis``. float32 holds all integers up to 2^24.
     """
     stored = values_of(weight)
     if stored is None:
@@ -185,7 +185,7 @@ def accumulated(
 
 
 def on_stored(function: Callable[..., Any]) -> Callable[..., Any]:
-    """An operator whose kernel takes the stored integers as they are: its function, and the fused activation's range."""
+    """An operator whose kernel takes the stored integers as they are: its function, within the activation's range."""
 
     def exact(*inputs: Any, options: Options) -> Any:
         result = function(*inputs, options=options)
@@ -194,24 +194,6 @@ def on_stored(function: Callable[..., Any]) -> Callable[..., Any]:
             return activate(result) if activate else result
         low, high = activation_range(options)
         return result if (low, high) == options.output.range else result.clamp(low, high)
-
-    return exact
-
-
-def tabulated(function: Callable[..., Any]) -> Callable[..., Any]:
-    """An operator on one tensor of 8 bits: its float function for all 256 values of x, looked up.
-
-    Source: LiteRT tflite/kernels/internal/common.h, LUTPopulate.
-    """
-
-    def exact(x: Any, *, options: Options) -> Any:
-        source, target = options.inputs[0], options.output
-        low, high = source.range
-        if high - low > 255:
-            raise InvalidValueError(f"{options.path}: a table for {high - low + 1} values.")
-        reals = dequantize(torch.arange(low, high + 1), source.scale, source.zero_point)
-        table = quantize(function(reals, options=options), target.scale, target.zero_point, *target.range, target.dtype)
-        return look_up(x, constant(options, "table", table.numpy()), low)
 
     return exact
 
@@ -245,7 +227,6 @@ __all__ = [
     "on_stored",
     "round_away",
     "sum_type",
-    "tabulated",
     "through_real",
     "values_of",
 ]

@@ -21,6 +21,7 @@ import math
 import torch
 from torch import Tensor
 
+from unlite.pytorch.fixed_point import divide_by_power, high_product
 from unlite.pytorch.trace import helper
 
 RANGES = {
@@ -66,10 +67,7 @@ def scale_twice(x: Tensor, multiplier: int | Tensor, shift: int | Tensor) -> Ten
     x: int64 within 32 bits. multiplier, shift: numbers, or one for each entry of the last axis.
     """
     shift = torch.as_tensor(shift)
-    left, right = shift.clamp(min=0), (-shift).clamp(min=0)
-    x = (((x << left) * multiplier).add_(1 << 30)) >> 31
-    half = (1 << right) >> 1
-    return (x + half + (x >> 63) * (right > 0)) >> right
+    return divide_by_power(high_product(x << shift.clamp(min=0), multiplier), (-shift).clamp(min=0))
 
 
 @helper
@@ -104,9 +102,45 @@ def scale_double(x: Tensor, scale: float | Tensor) -> Tensor:
 
 
 @helper
+def scale_down(x: Tensor, multiplier: int | Tensor, shift: int | Tensor) -> Tensor:
+    """``scale_twice`` for kernels that only shift right, whatever the shift.
+
+    Where that is not from -31 to 0, this gives what 32-bit shifts of x86 processors give.
+    x: int64 within 32 bits. Source: gemmlowp fixedpoint/fixedpoint.h, RoundingDivideByPOT.
+    """
+    x = (x * multiplier + (1 << 30)) >> 31
+    right = -torch.as_tensor(shift)
+    mask = ((1 << (right & 63)) - 1).to(torch.int32)
+    return (x >> (right & 31)) + ((x.to(torch.int32) & mask) > (mask >> 1) + (x < 0))
+
+
+@helper
 def rescale(x: Tensor, zero_point: int, left: int, multiplier: int, shift: int) -> Tensor:
     """``(x - zero_point) * 2^left``, scaled by ``scale_twice``: how operands come to one scale, with bits to spare."""
     return scale_twice((x.to(torch.int64) - zero_point).mul_(1 << left), multiplier, shift)
+
+
+@helper
+def inverse_root(x: Tensor) -> tuple[Tensor, Tensor]:
+    """``1 / sqrt(x)`` of integers from 0 up as (multiplier, shift), each x by five steps of Newton's method.
+
+    Of 0 and 1: just below 1. Source: LiteRT quantization_util.cc, GetInvSqrtQuantizedMultiplierExp.
+    """
+    bits = torch.frexp(x.double())[1]
+    fours = (bits - 28).clamp(min=0) // 2  # above 2^29, x is divided by 4
+    left = (31 - bits).clamp(min=2) // 2 - 1
+    whole = (x >> (2 * fours)) << (2 * left)  # from 2^27 up
+    root = torch.full_like(x, 1 << 28)
+    for _ in range(5):
+        cube = (root * root + (1 << 30)) >> 31
+        cube = ((cube * root + (1 << 30)) >> 31) << 6
+        step = (root * ((1 << 28) + (1 << 27)) + (1 << 30)) >> 31
+        root = (step - ((((whole >> 1) + 1 >> 1) * cube + (1 << 30)) >> 31)) << 3
+    root = (root * 1518500250 + (1 << 30)) >> 31
+    right = 11 + fours - left
+    root = root << (-right).clamp(min=0)
+    small = x <= 1
+    return torch.where(small, (1 << 31) - 1, root), torch.where(small, 0, -right.clamp(min=0))
 
 
 @helper
@@ -123,10 +157,29 @@ def dequantize(x: Tensor, scale: float, zero_point: int) -> Tensor:
 
 @helper
 def quantize(x: Tensor, scale: float, zero_point: int, low: int, high: int, dtype: torch.dtype) -> Tensor:
-    """The integers nearest to real numbers: ``x / scale + zero_point``, halves away from 0, between low and high."""
+    """The integers nearest to real numbers: ``x / scale + zero_point``, halves away from 0, between low and high.
+
+    Numbers outside of 32 bits, and NaN, become what the processor makes of them: on x86 the lowest integer.
+    """
     steps = x / scale
-    nearest = torch.trunc(steps + torch.copysign(torch.full_like(steps, 0.5), steps))
+    nearest = torch.trunc(steps + torch.copysign(torch.full_like(steps, 0.5), steps)).to(torch.int32)
     return (nearest + zero_point).clamp(low, high).to(dtype)
+
+
+@helper
+def dequantize_channels(x: Tensor, scales: Tensor, zero_points: Tensor) -> Tensor:
+    """As ``dequantize``; each entry of an axis has its own scale and zero point, which broadcast with x."""
+    return (x.to(torch.float32) - zero_points) * scales
+
+
+@helper
+def quantize_channels(
+    x: Tensor, scales: Tensor, zero_points: Tensor, low: int, high: int, dtype: torch.dtype
+) -> Tensor:
+    """As ``quantize``; each entry of an axis has its own scale and zero point, which broadcast with x, int32."""
+    steps = x / scales
+    nearest = torch.trunc(steps + torch.copysign(torch.full_like(steps, 0.5), steps)).to(torch.int32)
+    return (nearest + zero_points).clamp(low, high).to(dtype)
 
 
 @helper
@@ -135,7 +188,19 @@ def look_up(x: Tensor, table: Tensor, low: int) -> Tensor:
     return table[x.to(torch.int64) - low]
 
 
-ELEMENTWISE = (integer_sums, scale_twice, scale_once, scale_wide, scale_double, rescale, store, dequantize, quantize)
+ELEMENTWISE = (
+    integer_sums,
+    scale_twice,
+    scale_once,
+    scale_wide,
+    scale_double,
+    scale_down,
+    rescale,
+    inverse_root,
+    store,
+    dequantize,
+    quantize,
+)
 """Helpers that work element by element, their tensors broadcast: the order of axes makes no difference to them."""
 
 TABLES = (look_up,)

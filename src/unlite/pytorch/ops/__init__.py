@@ -43,6 +43,7 @@ FAMILIES = (
     "arithmetic",
     "unary",
     "activation",
+    "softmax",
     "comparison",
     "bits",
     "conversion",

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+
+from unlite.pytorch.fixed_point import inverse_square_root
+from unlite.pytorch.quantized import factor, scale_twice, store
+from unlite.pytorch.tables import each, tabulated
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -100,5 +105,59 @@ OPERATORS = {
     "ROUND": round_to_even,
     "SIGN": sign,
     "ZEROS_LIKE": zeros_like,
+}
+
+
+def absolute_exact(x: Any, *, options: Options) -> Any:
+    """ABS of integers. Source: LiteRT tflite/kernels/elementwise.cc, AbsEvalQuantized."""
+    source, target = options.inputs[0], options.output
+    x = (x - source.zero_point).abs()
+    if source.scale != target.scale:
+        x = scale_twice(x, *factor(float(np.float32(source.scale) / np.float32(target.scale))))
+    return store(x, target.zero_point, *target.range, target.dtype)
+
+
+def rsqrt_exact(x: Any, *, options: Options) -> Any:
+    """RSQRT of integers of 8 bits; the largest number for 0, and below, where LiteRT refuses to run.
+
+    Source: LiteRT tflite/kernels/elementwise.cc, RsqrtEvalQuantizedInt8.
+    """
+    source, target = options.inputs[0], options.output
+    number = (x - source.zero_point).clamp(min=0)
+    inverse, right = inverse_square_root(number.clamp(min=1))
+    data = scale_twice(torch.ones_like(number), inverse, 20 - right)
+    multiplier, shift = factor(1.0 / (float(np.sqrt(np.float32(source.scale))) * target.scale))
+    found = scale_twice(data, multiplier, shift - 20)
+    stored = store(found, target.zero_point, *target.range, target.dtype)
+    return torch.where(number == 0, torch.full_like(stored, target.range[1]), stored)
+
+
+def rsqrt_of_integers(x: Any, *, options: Options) -> Any:
+    """RSQRT of integers: 8 bits by fixed point, 16 bits by a table. Source: elementwise.cc, GenericPrepare."""
+    highest = float(np.float32(32767) * np.float32(options.output.scale))
+
+    def entry(value: Tensor, **_: Options) -> Tensor:
+        return torch.where(value <= 0, highest, 1 / torch.sqrt(value))
+
+    wide = options.inputs[0].dtype is torch.int16
+    return (tabulated(entry) if wide else each(rsqrt_exact))(x, options=options)
+
+
+def log_exact(x: Any, *, options: Options) -> Any:
+    """LOG of integers by a table; the smallest number for 0 and below. Source: elementwise.cc, LogLUTPrepare."""
+    target = options.output
+    lowest = float(np.float32(target.range[0] - target.zero_point) * np.float32(target.scale))
+
+    def entry(value: Tensor, **_: Options) -> Tensor:
+        return torch.where(value <= 0, lowest, torch.log(value))
+
+    return tabulated(entry)(x, options=options)
+
+
+EXACT = {
+    "ABS": each(absolute_exact),
+    "EXP": tabulated(exp),
+    "LOG": log_exact,
+    "RSQRT": rsqrt_of_integers,
 }
 MOVES = ("ZEROS_LIKE",)
