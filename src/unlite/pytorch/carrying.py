@@ -75,6 +75,13 @@ class Carrying:
         tensor._constant()  # says plainly that there is none
         return Constant(tensor.name, tensor, tensor.shape, self.dtype(tensor), load)
 
+    def start(self, tensor: Tensor) -> int:
+        """What the elements of a variable tensor are before the first run: integers of 8 bits stand for 0.
+
+        Source: LiteRT tflite/core/subgraph.cc, ResetVariableTensors.
+        """
+        return grid(tensor)[1] if self.exact and tensor.dtype == "INT8" and has_grid(tensor) else 0
+
     def entering(self, value: Any, tensor: Tensor) -> Any:
         """What an input of the module is inside of it."""
         if self._is_integer_end(tensor):
@@ -137,7 +144,8 @@ def check_quantization(graphs: Iterable[Subgraph]) -> None:
                         path=f"{path}.zero_point[{i}]",
                     )
             count, axis = len(quantization.scale), quantization.quantized_dimension
-            if count > 1 and not (0 <= axis < len(tensor.shape) and tensor.shape[axis] == count):
+            fits = tensor.shape == (count,) or (0 <= axis < len(tensor.shape) and tensor.shape[axis] == count)
+            if count > 1 and not fits:
                 raise CorruptFileError(
                     f"{count} scales along axis {axis} of a tensor {list(tensor.shape)}.", path=f"{path}.scale"
                 )

@@ -176,7 +176,7 @@ class Lowering:
 
     def variable(self, tensor: Tensor) -> Variable:
         """The memory behind a variable tensor."""
-        return self.state.of_tensor(tensor, self.carrying.dtype(tensor))
+        return self.state.of_tensor(tensor, self.carrying.dtype(tensor), self.carrying.start(tensor))
 
     def resource(self, handle: Any, tensor: Tensor, value: Value | None = None) -> Variable:
         """The memory behind a handle, for reading it as ``tensor``, or for giving it the value of ``tensor``."""

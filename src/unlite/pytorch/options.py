@@ -91,7 +91,7 @@ class Options:
 
     Attributes:
         operator: The operator in the model; None in tests of single functions.
-        inputs, outputs: Facts of its tensors.
+        inputs, outputs, intermediates: Facts of its tensors.
         lowering: The subgraph at work, for operators that run other subgraphs or remember; None in tests of functions.
     """
 
@@ -108,6 +108,7 @@ class Options:
         self._table = operator.options if operator is not None else None
         self.inputs = [Ends(t) for t in operator.inputs] if operator is not None else []
         self.outputs = [Ends(t) for t in operator.outputs] if operator is not None else []
+        self.intermediates = [Ends(t) for t in operator.intermediates] if operator is not None else []
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):

@@ -57,10 +57,14 @@ class State:
             self._constants[key] = make(tensor)
         return self._constants[key]
 
-    def of_tensor(self, tensor: Tensor, dtype: torch.dtype) -> Variable:
-        """The memory behind a variable tensor. It starts as zeros: a variable tensor has no data in the file."""
+    def of_tensor(self, tensor: Tensor, dtype: torch.dtype, start: int = 0) -> Variable:
+        """The memory behind a variable tensor. It has no data in the file: every element starts as ``start``."""
         key = tensor.subgraph.index, tensor.index
-        return self._variables.setdefault(key, Variable(tensor.name, _fixed(tensor.shape), dtype))
+        if key not in self._variables:
+            shape = _fixed(tensor.shape)
+            initial = torch.full(shape, start, dtype=dtype) if start else None
+            self._variables[key] = Variable(tensor.name, shape, dtype, initial)
+        return self._variables[key]
 
     def of_operator(self, operator: Operator, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> Variable:
         """A memory that belongs to an operator."""

@@ -22,6 +22,7 @@ FAMILIES = (
     "variables",
     "rnn",
     "lstm",
+    "integer_lstm",
     "svdf",
     "signal",
     "hashing",

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
 
+from unlite.errors import UnsupportedOperatorError
 from unlite.pytorch.activations import saturate
 from unlite.pytorch.ops.rnn import activate
+from unlite.pytorch.quantized import factor, scale_twice, store
 from unlite.pytorch.trace import helper
 
 if TYPE_CHECKING:
@@ -45,5 +48,51 @@ def svdf(x: Any, feature_weight: Any, time_weight: Any, bias: Any, memory: Any, 
     return activate(y, options.fused_activation_function)
 
 
+@helper
+def integer_svdf(
+    x: Tensor,
+    feature_weight: Tensor,
+    time_weight: Tensor,
+    bias: Tensor | None,
+    memory: Tensor,
+    rank: int,
+    zero_point: int,
+    factors: tuple[int, int, int, int],
+    limits: tuple[int, int],
+) -> tuple[Tensor, Tensor]:
+    """Sums in steps of the output, and the memory [N, filters, steps], of integers; other arguments as of the operator.
+
+    factors: multiplier and shift of the features, of the sums; limits: smallest and largest number of the memory.
+    """
+    features = ((x.double() - zero_point) @ feature_weight.double().T).to(torch.int64)
+    features = scale_twice(features, factors[0], factors[1]).clamp(limits[0], limits[1])
+    memory = memory.reshape(features.shape[0], features.shape[1], -1).to(torch.int64)
+    memory = torch.cat([memory[..., 1:], features.unsqueeze(-1)], dim=-1)
+    sums = (memory * time_weight.to(torch.int64)).sum(-1)
+    sums = sums.reshape(sums.shape[0], -1, rank).sum(-1)
+    return scale_twice(sums if bias is None else sums + bias, factors[2], factors[3]), memory
+
+
+def svdf_exact(x: Any, feature_weight: Any, time_weight: Any, bias: Any, memory: Any, *, options: Options) -> Any:
+    """SVDF of integers; its only activation is the range of the output.
+
+    Source: LiteRT tflite/kernels/internal/reference/svdf.h, EvalIntegerSVDF; svdf.cc, Prepare.
+    """
+    source, feature, time, _, state = options.inputs[:5]
+    if x.dtype is not torch.int8:
+        raise UnsupportedOperatorError("it is exact for INT8 only.", operators=(options.path,))
+    one, target = np.float32, options.output
+    factors = (
+        *factor(float(one(source.scale) * one(feature.scale) / one(state.scale))),
+        *factor(float(one(state.scale) * one(time.scale) / one(target.scale))),
+    )
+    made: Any = integer_svdf(
+        x, feature_weight, time_weight, bias, memory, options.rank, source.zero_point, factors, state.range
+    )
+    options.remember(4, made[1].to(state.dtype))
+    return store(made[0], target.zero_point, *target.range, target.dtype)
+
+
 OPERATORS = {"SVDF": svdf}
+EXACT = {"SVDF": svdf_exact}
 OWN_ACTIVATION = ("SVDF",)
