@@ -49,7 +49,7 @@ def svdf(x: Any, feature_weight: Any, time_weight: Any, bias: Any, memory: Any, 
 
 
 @helper
-def integer_svdf(
+def integer_svdf(  # noqa: PLR0917 - as many as it has
     x: Tensor,
     feature_weight: Tensor,
     time_weight: Tensor,
@@ -68,9 +68,10 @@ def integer_svdf(
     features = scale_twice(features, factors[0], factors[1]).clamp(limits[0], limits[1])
     memory = memory.reshape(features.shape[0], features.shape[1], -1).to(torch.int64)
     memory = torch.cat([memory[..., 1:], features.unsqueeze(-1)], dim=-1)
-    sums = (memory * time_weight.to(torch.int64)).sum(-1)
-    sums = sums.reshape(sums.shape[0], -1, rank).sum(-1)
-    return scale_twice(sums if bias is None else sums + bias, factors[2], factors[3]), memory
+    sums = (memory * time_weight.to(torch.int64)).sum(-1).reshape(features.shape[0], -1, rank).sum(-1)
+    sums = sums if bias is None else sums + bias
+    sums = sums.to(torch.int32).to(torch.int64)  # the kernel's sums have 32 bits, and may wrap around
+    return scale_twice(sums, factors[2], factors[3]), memory
 
 
 def svdf_exact(x: Any, feature_weight: Any, time_weight: Any, bias: Any, memory: Any, *, options: Options) -> Any:
