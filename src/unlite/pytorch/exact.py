@@ -17,12 +17,13 @@ from unlite.pytorch.activations import ACTIVATIONS
 from unlite.pytorch.constants import from_array
 from unlite.pytorch.quantized import (
     dequantize,
-    integer_sums,
     quantize,
+    requantize,
     scale_double,
     scale_twice,
     scale_wide,
     store,
+    wrapped,
 )
 from unlite.pytorch.trace import Value
 
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
     from unlite.model.tensor import Tensor
     from unlite.pytorch.options import Ends, Options
 
-FLOAT32_EXACT, FLOAT64_EXACT = 1 << 24, 1 << 53
+FLOAT32_EXACT, FLOAT64_EXACT = 1 << 24, 1 << 53  # all integers up to these are exact in float32, in float64
+NARROW = 1 << 29  # sums up to here can be rounded in 32 bits
 
 
 def is_integer(x: Any) -> bool:
@@ -107,17 +109,22 @@ def factors(options: Options, name: str, reals: Any) -> tuple[Any, Any]:
     )
 
 
-def sum_type(weight: Any, zero_point: int, reach: int, axis: int) -> torch.dtype:
-    """A real type in which the sums of products of x and a weight are exact integers.
+def largest_sum(weight: Any, zero_point: int, reach: int, axis: int, bias: Any = None) -> int:
+    """How large a sum of products of x and a weight can become, as far as constants tell; else what 64 bits hold.
 
     reach: how large x becomes once its zero point is taken off. weight: integers, with one output channel for each
-    entry of ``axis``. float32 holds all integers up to 2^24.
+    entry of ``axis``; bias: one integer for each.
     """
-    stored = values_of(weight)
-    if stored is None:
-        return torch.float64
-    rows = np.abs(np.moveaxis(stored.astype(np.int64) - zero_point, axis, 0)).reshape(stored.shape[axis], -1)
-    return torch.float32 if int(rows.sum(1).max(initial=0)) * reach < FLOAT32_EXACT else torch.float64
+    stored, added = values_of(weight), None if bias is None else values_of(bias)
+    if stored is None or (bias is not None and added is None):
+        return FLOAT64_EXACT
+    rows = np.abs(np.moveaxis(stored.astype(np.int64) - zero_point, axis, 0)).reshape(stored.shape[axis], -1).sum(1)
+    return int((rows * reach + (0 if added is None else np.abs(added.reshape(-1).astype(np.int64)))).max(initial=0))
+
+
+def sum_type(largest: int) -> torch.dtype:
+    """A real type in which all integers up to the largest sum are exact."""
+    return torch.float32 if largest < FLOAT32_EXACT else torch.float64
 
 
 def without(inputs: tuple[Any, ...], at_bias: int) -> tuple[list[Any], Any]:
@@ -162,24 +169,26 @@ def accumulated(
             return hybrid(*inputs, options=options)
         low, high = source.range
         reach = max(high - source.zero_point, source.zero_point - low)
-        dtype = sum_type(weight, kernel.zero_point, reach, axis)
-        given[at_x], given[at_weight] = (
-            centred(x, source.zero_point, dtype),
-            centred(weight, kernel.zero_point, dtype),
-        )
-        sums = integer_sums(function(*given, options=options), bias)
+        largest = largest_sum(weight, kernel.zero_point, reach, axis, bias)
+        dtype = sum_type(largest)
+        given[at_x] = centred(x, source.zero_point, dtype)
+        given[at_weight] = centred(weight, kernel.zero_point, dtype)
+        if bias is not None:
+            given[at_bias] = centred(bias, 0, dtype)
+        sums = function(*given, options=options)
         target = options.output
-        products = source.scale * np.array(kernel.scales, dtype=np.float64)
+        reals = source.scale * np.array(kernel.scales, dtype=np.float64) / target.scale
+        ends = (target.zero_point, *activation_range(options), target.dtype)
         if double:
-            reals = products / target.scale
             factor = float(reals[0]) if len(reals) == 1 else constant(options, "scale", reals)
-            scaled = scale_double(sums, factor)
-        else:
-            if float_product or source.dtype is torch.uint8:
-                products = np.float64(np.float32(products))
-            scale = scale_wide if source.dtype is torch.int16 else scale_twice
-            scaled = scale(sums, *factors(options, "", products / target.scale))
-        return store(scaled, target.zero_point, *activation_range(options), target.dtype)
+            return store(scale_double(sums, factor), *ends)
+        if float_product or source.dtype is torch.uint8:
+            reals = np.float64(np.float32(source.scale * np.array(kernel.scales, dtype=np.float64))) / target.scale
+        if source.dtype is torch.int16:
+            return store(scale_wide(sums.to(torch.int64), *factors(options, "", reals)), *ends)
+        if largest < NARROW and max(quantized.factor(float(real))[1] for real in reals) <= 0:
+            return requantize(sums, *factors(options, "", reals), *ends)
+        return store(scale_twice(wrapped(sums), *factors(options, "", reals)), *ends)
 
     return exact
 

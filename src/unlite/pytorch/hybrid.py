@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from unlite.pytorch.activations import ACTIVATIONS
-from unlite.pytorch.exact import centred, constant, sum_type, without
+from unlite.pytorch.exact import centred, constant, largest_sum, sum_type, without
 from unlite.pytorch.trace import helper
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def hybrid(
         kernel = options.inputs[at_weight]
         quantize = quantize_symmetric if symmetric(options) else quantize_asymmetric
         integers, step = _pair(quantize(given[at_x], together(given[at_x], options)))
-        dtype = sum_type(given[at_weight], kernel.zero_point, REACH, axis)
+        dtype = sum_type(largest_sum(given[at_weight], kernel.zero_point, REACH, axis))
         given[at_x] = integers if dtype is torch.float32 else integers.to(dtype)
         given[at_weight] = centred(given[at_weight], kernel.zero_point, dtype)
         sums = function(*given, options=options)

@@ -51,13 +51,27 @@ def factor(real: float) -> tuple[int, int]:
 
 
 @helper
-def integer_sums(x: Tensor, bias: Tensor | None) -> Tensor:
-    """Sums of products, which a float type has held exactly, as int64, with the bias of each channel.
+def wrapped(x: Tensor) -> Tensor:
+    """Integers in a float type, as a sum of 32 bits has them: beyond its range it wraps around."""
+    return x.to(torch.int64).to(torch.int32).to(torch.int64)
 
-    x: [..., C]; bias: [C].
-    """
-    x = x.to(torch.int64)
-    return x if bias is None else x.add_(bias)
+
+@helper
+def requantize(
+    x: Tensor, multiplier: int | Tensor, shift: int | Tensor, zero_point: int, low: int, high: int, dtype: torch.dtype
+) -> Tensor:
+    """``store(scale_twice(x, ...), ...)`` in few passes, for |x| < 2^29 in a float type and shift <= 0."""
+    total = x.to(torch.int64)
+    total *= multiplier
+    total += 1 << 30
+    total >>= 31
+    narrow = total.to(torch.int32)
+    right = -torch.as_tensor(shift, dtype=torch.int32)
+    narrow += (narrow >> 31) * (right > 0)
+    narrow += (1 << right) >> 1
+    narrow >>= right
+    narrow += zero_point
+    return narrow.clamp_(low, high).to(dtype)
 
 
 @helper
@@ -189,7 +203,8 @@ def look_up(x: Tensor, table: Tensor, low: int) -> Tensor:
 
 
 ELEMENTWISE = (
-    integer_sums,
+    wrapped,
+    requantize,
     scale_twice,
     scale_once,
     scale_wide,
