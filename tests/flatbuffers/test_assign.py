@@ -8,26 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.flatbuffers.flatc_judge import Flatc
-from tests.flatbuffers.test_view import DECLARATIONS, FULL
 from tests.flatbuffers.test_write import rewritten
+from tests.flatbuffers.zoo import FULL
 
 from unlite.errors import InvalidTypeError, InvalidValueError, UnknownFieldError
 from unlite.flatbuffers import view as v
-
-
-@pytest.fixture(scope="module")
-def flatc(tmp_path_factory: pytest.TempPathFactory) -> Flatc:
-    return Flatc.of(tmp_path_factory.mktemp("flatc"), DECLARATIONS)
-
-
-@pytest.fixture(scope="module")
-def full(flatc: Flatc) -> bytes:
-    return flatc.to_binary(json.dumps(FULL).encode())
-
-
-@pytest.fixture
-def cage(flatc: Flatc, full: bytes) -> Any:
-    return flatc.root(full)
 
 
 def saved(flatc: Flatc, root: Any) -> Any:

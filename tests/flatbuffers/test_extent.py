@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 from tests.flatbuffers.flatc_judge import Flatc
-from tests.flatbuffers.test_view import DECLARATIONS, FULL
 from tests.flatbuffers.test_write import SHARED, holder
+from tests.flatbuffers.zoo import DECLARATIONS, FULL
 
 from unlite.errors import CorruptFileError
 from unlite.flatbuffers.extent import Extent

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from tests.flatbuffers.flatc_judge import Flatc
-from tests.flatbuffers.test_view import DECLARATIONS, FULL
+from tests.flatbuffers.zoo import FULL
 
 from unlite.errors import CorruptFileError, NotFoundError, UnliteError, UnsupportedFormatError
 from unlite.flatbuffers import schema as s
@@ -24,11 +24,6 @@ from unlite.flatbuffers.write import build
 BASES = (
     "None UType Bool Byte UByte Short UShort Int UInt Long ULong Float Double String Vector Obj Union Array Vector64"
 )
-
-
-@pytest.fixture(scope="module")
-def flatc(tmp_path_factory: pytest.TempPathFactory) -> Flatc:
-    return Flatc.of(tmp_path_factory.mktemp("flatc"), DECLARATIONS)
 
 
 @pytest.fixture(scope="module")

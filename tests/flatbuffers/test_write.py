@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.flatbuffers.flatc_judge import Flatc
-from tests.flatbuffers.test_view import DECLARATIONS, FULL, chain
+from tests.flatbuffers.test_view import chain
+from tests.flatbuffers.zoo import DECLARATIONS, FULL
 from tests.strategies import tables, tree
 
 from unlite.errors import CorruptFileError, InvalidTypeError, InvalidValueError, LostFieldsError, SaveError, UnliteError
@@ -21,16 +22,6 @@ from unlite.flatbuffers.sink import MemorySink
 from unlite.flatbuffers.source import MemorySource
 from unlite.flatbuffers.wire import Wire
 from unlite.flatbuffers.write import Plan, build
-
-
-@pytest.fixture(scope="module")
-def flatc(tmp_path_factory: pytest.TempPathFactory) -> Flatc:
-    return Flatc.of(tmp_path_factory.mktemp("flatc"), DECLARATIONS)
-
-
-@pytest.fixture(scope="module")
-def full(flatc: Flatc) -> bytes:
-    return flatc.to_binary(json.dumps(FULL).encode())
 
 
 def rewritten(root: v.Table, identifier: bytes = b"", **options: Any) -> bytes:

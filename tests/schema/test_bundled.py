@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +15,8 @@ from typing import Any
 import pytest
 
 import unlite.schema
-from unlite.errors import NotFoundError
+from unlite.errors import NotFoundError, UnliteError
+from unlite.schema import find, load
 
 FOLDER = Path(unlite.schema.__file__).parent / "bundled"
 NAMES = unlite.schema.names()
@@ -96,3 +99,20 @@ def test_same_facts_as_the_schemas_of_litert() -> None:
     ):
         listed = {key: value for key, value in vars(getattr(theirs, name)).items() if not key.startswith("_")}
         assert ours.enum_named(name).values == listed
+
+
+def test_the_engine_takes_their_names(root: Path) -> None:
+    """In an interpreter that has imported the engine and nothing else."""
+    # By hand: root offset 16, identifier; vtable of 6 bytes for a table of 8, version at 4; then the table.
+    data = struct.pack("<I4s", 16, b"TFL3") + struct.pack("<2x3H", 6, 8, 4) + struct.pack("<iI", 6, 3)
+    program = f"import unlite.flatbuffers as f; print(f.open({data!r}, 'tflite').version)"
+    environment = {**os.environ, "PYTHONPATH": str(root / "src")}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment, check=False)
+    assert (done.stdout.strip(), done.stderr) == ("3", "")
+
+
+def test_a_name_of_none_is_a_path() -> None:
+    assert find("tflite") is load("tflite")
+    assert find("tflite_v9") is None
+    with pytest.raises(UnliteError, match="cannot be opened"):
+        unlite.flatbuffers.open(b"", "tflite_v9")

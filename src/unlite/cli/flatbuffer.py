@@ -66,13 +66,11 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _schema(name: str) -> object:
-    """A bundled schema by its name, else the path of one."""
-    from unlite.schema import load, names
+def _schema(name: str) -> str:
+    """The name as it is. Raises NotFoundError where it is that of no bundled schema and of no file."""
+    from unlite.schema import names
 
-    if name in names():
-        return load(name)
-    if not os.path.exists(name) and not name.endswith((".bfbs", ".fbs")):
+    if name not in names() and not os.path.exists(name) and not name.endswith((".bfbs", ".fbs")):
         from difflib import get_close_matches
 
         near = get_close_matches(name, names(), 1)

@@ -95,7 +95,20 @@ class Watched(Source):
         return self._source.unpack(layout, offset)
 
     def view(self, offset: int, length: int) -> memoryview:
-        if offset + length > self._reached:
-            self._advance(offset + length - self._reached)
-            self._reached = offset + length
+        self._reach(offset + length)
         return self._source.view(offset, length)
+
+    def chunks(self, offset: int, length: int) -> Iterator[memoryview]:
+        """The pieces that the source itself gives: views of a mapped file would have all of it resident."""
+        for piece in self._source.chunks(offset, length):
+            offset += len(piece)
+            self._reach(offset)
+            yield piece
+
+    def trim(self) -> None:
+        self._source.trim()
+
+    def _reach(self, end: int) -> None:
+        if end > self._reached:
+            self._advance(end - self._reached)
+            self._reached = end

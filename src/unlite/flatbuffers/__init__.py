@@ -7,8 +7,13 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from unlite.flatbuffers.schema import Schema
     from unlite.flatbuffers.view import Table
+
+finders: list[Callable[[str], Schema | None]] = []
+"""Asked for a schema by its name, before a file is looked for. Who brings schemas adds what finds them."""
 
 
 def open(file: object, schema: object, *, root: str | None = None, size_prefixed: bool | None = None) -> Table:  # noqa: A001 - unlite.flatbuffers.open is the name people expect
@@ -16,8 +21,8 @@ def open(file: object, schema: object, *, root: str | None = None, size_prefixed
 
     Args:
         file: A path, bytes, a binary file object, or a URL.
-        schema: A compiled schema (a path to a ``.bfbs``, its bytes, or a ``Schema``), or a path to a ``.fbs``, which
-            is compiled with flatc (extra ``fbs``).
+        schema: A compiled schema (a path to a ``.bfbs``, its bytes, or a ``Schema``), a path to a ``.fbs``, which
+            is compiled with flatc (extra ``fbs``), or the name of a bundled schema, such as ``tflite``.
         root: Name of the root table, where it is not the schema's own.
         size_prefixed: Whether the buffer's length stands in front of it; told from the bytes when left out.
 
@@ -50,7 +55,7 @@ def open(file: object, schema: object, *, root: str | None = None, size_prefixed
 
 
 def open_schema(schema: object) -> Schema:
-    """A schema from a path (``.bfbs``, or ``.fbs`` with the ``fbs`` extra), from bytes, or as it is."""
+    """A schema by its name, from a path (``.bfbs``, or ``.fbs`` with the ``fbs`` extra), from bytes, or as it is."""
     import os
 
     from unlite.errors import UnliteError
@@ -61,6 +66,10 @@ def open_schema(schema: object) -> Schema:
     if not isinstance(schema, (str, os.PathLike)):
         return Schema(schema)  # type: ignore[arg-type]  # anything with a buffer; Schema refuses the rest
     path = os.fspath(schema)
+    for find in finders:
+        found = find(path)
+        if found is not None:
+            return found
     if path.endswith(".fbs"):
         from unlite.flatbuffers.compile import compile_schema
 

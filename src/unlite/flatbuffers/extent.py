@@ -6,24 +6,35 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from unlite.errors import CorruptFileError
 from unlite.flatbuffers import schema as s
-from unlite.flatbuffers.wire import I32, TABLE, VISITS
+from unlite.flatbuffers.wire import I32, TABLE, U32, VISITS, vector_layout
 
 if TYPE_CHECKING:
     from unlite.flatbuffers import view as v
     from unlite.flatbuffers.schema import Field, Object
     from unlite.flatbuffers.wire import Wire
 
+BATCH = 4096  # offsets of a vector that are read at once
 UNFOLDING = 4  # times the file's length that may be read
 
 
 class _Step(NamedTuple):
-    """A field that holds an offset: its id, the field, and what it leads to."""
+    """A field that holds an offset, in tables with one vtable.
 
-    number: int
+    Attributes:
+        slot: Where its offset lies, relative to the table.
+        field: The field.
+        base: Its type.
+        table: What it leads to, where that is one table.
+        size: Bytes of a vector's elements; 0 for what is no plain vector.
+        kind: Where the type of a union, or the vector of their types, lies; 0 for none.
+    """
+
+    slot: int
     field: Field
     base: int
-    table: Object | None  # of a field that holds one table
-    size: int  # of a vector's elements; 0 for what is no plain vector
+    table: Object | None
+    size: int
+    kind: int
 
 
 class Extent:
@@ -43,8 +54,7 @@ class Extent:
         self._wire: Wire = root._wire
         self._seen: set[tuple[int, int, int]] = set()
         self._work = UNFOLDING * self._wire.size
-        self._steps: dict[int, list[_Step]] = {}
-        self._vtables: dict[int, tuple[tuple[int, ...], int]] = {}
+        self._layouts: dict[tuple[int, int], tuple[int, list[_Step]]] = {}
         self._stack = [(root._object, root._position)]
         try:
             while self._stack:
@@ -63,37 +73,28 @@ class Extent:
         if key in self._seen:
             return False
         self._seen.add(key)
+        self._spend(length, position)
+        return True
+
+    def _spend(self, length: int, position: int) -> None:
         self._work -= length
         if self._work < 0:
             raise self._wire.corrupt("the file unfolds to many times its size: its parts overlap.", position)
-        return True
 
     def _reach(self, end: int) -> None:
         if end > self.end:  # noqa: PLR1730 - max() costs a call for each object
             self.end = end
 
-    def _slots(self, position: int) -> tuple[int, ...]:
-        (back,) = self._wire.unpack(I32, position)
-        vtable: int = position - back
-        known = self._vtables.get(vtable)
-        if known is None:
-            slots = self._wire.slots(position)
-            vtable_bytes, table_bytes = self._wire.unpack(TABLE, vtable)
-            self._reach(vtable + vtable_bytes)
-            known = self._vtables[vtable] = slots, table_bytes
-        self._reach(position + known[1])
-        return known[0]
-
     def _table(self, owner: Object, position: int) -> None:
-        wire, references, slots = self._wire, self.references, self._slots(position)
-        known = len(slots)
-        for step in self._steps.get(owner.index) or self._steps_of(owner):
-            number, field, base, table, size = step
-            slot = slots[number] if number < known else 0
-            if not slot:
-                continue
+        wire, references = self._wire, self.references
+        unpack, size_of_file = wire.unpack, wire.size
+        length, steps = self._layout(owner, position)
+        self._reach(position + length)
+        for slot, field, base, table, size, kind in steps:
             at = position + slot
-            target = wire.follow64(at) if field.offset64 else wire.follow(at)
+            target = at + unpack(U32, at)[0]  # as wire.follow does it, without the call where all is well
+            if field.offset64 or not at < target < size_of_file:
+                target = wire.follow64(at) if field.offset64 else wire.follow(at)
             references[target] = references.get(target, 0) + 1
             if size:
                 start, count = (wire.vector64 if base == s.VECTOR64 else wire.vector)(target, size)
@@ -103,25 +104,32 @@ class Extent:
             elif base == s.STRING:
                 self._string(target)
             elif base == s.UNION:
-                kind_slot = slots[number - 1]
-                kind = wire.unpack(s.SCALARS[s.U_TYPE], position + kind_slot)[0] if kind_slot else 0
-                self._union(field, kind, target)
+                self._union(field, unpack(s.SCALARS[s.U_TYPE], position + kind)[0] if kind else 0, target)
             else:
-                self._vector(field, target, position, slots)
+                self._vector(field, target, position + kind if kind else 0)
 
-    def _steps_of(self, owner: Object) -> list[_Step]:
-        """The fields of a table that hold offsets."""
-        steps: list[_Step] = []
-        for field in owner.fields:
-            base, element = field.type.base, field.type.element
-            is_struct = field.object is not None and field.object.is_struct
-            if base in s.SCALARS or (base == s.OBJ and is_struct):
-                continue
-            plain = base in (s.VECTOR, s.VECTOR64) and (element in s.SCALARS or is_struct)
-            table = field.object if base == s.OBJ else None
-            steps.append(_Step(field.id, field, base, table, field.element()[0] if plain else 0))
-        self._steps[owner.index] = steps
-        return steps
+    def _layout(self, owner: Object, position: int) -> tuple[int, list[_Step]]:
+        """Length of a table, and those of its stored fields that hold offsets."""
+        wire = self._wire
+        vtable = position - wire.unpack(I32, position)[0]
+        layout = self._layouts.get((vtable, owner.index))
+        if layout is None:
+            slots = wire.slots(position)
+            vtable_bytes, table_bytes = wire.unpack(TABLE, vtable)
+            self._reach(vtable + vtable_bytes)
+            steps: list[_Step] = []
+            for slot, field in zip(slots, owner.fields, strict=False):
+                base, element = field.type.base, field.type.element
+                is_struct = field.object is not None and field.object.is_struct
+                if not slot or field.is_inline:
+                    continue
+                plain = base in (s.VECTOR, s.VECTOR64) and (element in s.SCALARS or is_struct)
+                table = field.object if base == s.OBJ else None
+                kind = slots[field.id - 1] if field.is_union else 0
+                steps.append(_Step(slot, field, base, table, field.element()[0] if plain else 0, kind))
+            self._spend(8 * len(steps), position)  # in a sound file each of them takes 4 bytes of a table of its own
+            layout = self._layouts[vtable, owner.index] = table_bytes, steps
+        return layout
 
     def _string(self, position: int) -> None:
         start, count = self._wire.vector(position, 1)
@@ -140,25 +148,30 @@ class Extent:
         else:
             self._stack.append((owner, target))
 
-    def _vector(self, field: Field, target: int, table: int, slots: tuple[int, ...]) -> None:
-        """A vector of tables, strings or unions."""
+    def _vector(self, field: Field, target: int, kinds_at: int) -> None:
+        """A vector of tables, strings or unions; where the offset to the unions' types lies, 0 for nowhere."""
         wire = self._wire
         start, count = wire.vector(target, 4)
         self._reach(start + 4 * count)
         if field.type.element != s.UNION and not self._is_new(target, field.owner.index, field.id, 4 * count):
             return  # shared: its entries are pointed to once, by this vector
         kinds: list[int] = []
-        if field.type.element == s.UNION and slots[field.id - 1]:
-            first, number = wire.vector(wire.follow(table + slots[field.id - 1]), 1)
+        if kinds_at:
+            first, number = wire.vector(wire.follow(kinds_at), 1)
             kinds = list(wire.source.view(first, number))
-        for i in range(count):
-            if field.type.element == s.UNION and not (i < len(kinds) and kinds[i]):
-                continue
-            entry = wire.follow(start + 4 * i)
-            self.references[entry] = self.references.get(entry, 0) + 1
-            if field.type.element == s.STRING:
-                self._string(entry)
-            elif field.type.element == s.UNION:
-                self._union(field, kinds[i], entry)
-            else:
-                self._stack.append((field.the_object, entry))
+        element, references = field.type.element, self.references
+        for first in range(0, count, BATCH):
+            at = start + 4 * first
+            for i, offset in enumerate(wire.unpack(vector_layout(min(BATCH, count - first), "I"), at), first):
+                if element == s.UNION and not (i < len(kinds) and kinds[i]):
+                    continue
+                entry = start + 4 * i + offset
+                if not offset or entry >= wire.size:
+                    wire.follow(start + 4 * i)  # says what is wrong
+                references[entry] = references.get(entry, 0) + 1
+                if element == s.STRING:
+                    self._string(entry)
+                elif element == s.UNION:
+                    self._union(field, kinds[i], entry)
+                else:
+                    self._stack.append((field.the_object, entry))

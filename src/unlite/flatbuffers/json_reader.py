@@ -77,9 +77,14 @@ def _memory(text: object) -> Source:
 
 
 class _Layout(NamedTuple):
-    """A table or struct, as its reader needs it: every key's field with what reads its value; the fields it needs."""
+    """A table or struct, as its reader needs it.
 
-    fields: dict[bytes, tuple[Field, Callable[[Field], Any]]]
+    Attributes:
+        fields: Key -> name, field, and what reads its value; None for a union, whose type must be known first.
+        needed: Names of the fields that may not be absent.
+    """
+
+    fields: dict[bytes, tuple[str, Field, Callable[[Field], Any] | None]]
     needed: list[str]
 
 
@@ -116,15 +121,15 @@ class _Reader:
                     name = key.decode("utf-8", "replace")
                     mend = did_you_mean(name, owner.by_name, "Its fields")
                     raise text.error(f"{_short(owner)} has no field {name[:80]!r}.", text.start, mend)
-                field, read = found
-                if field.name in values:
-                    raise text.error(f"the key {field.name!r} stands here twice.", text.start, "Keep one of the two.")
-                if not _is_union(field):
-                    values[field.name] = read(field)
+                known, field, read = found
+                if known in values:
+                    raise text.error(f"the key {known!r} stands here twice.", text.start, "Keep one of the two.")
+                if read is not None:
+                    values[known] = read(field)
                 elif owner.fields[field.id - 1].name in values:
-                    values[field.name] = self._union(field, values[owner.fields[field.id - 1].name])
+                    values[known] = self._union(field, values[owner.fields[field.id - 1].name])
                 else:
-                    values[field.name] = None
+                    values[known] = None
                     late.append((field, text.position))
                     text.skip()
             except TextError as error:
@@ -141,14 +146,18 @@ class _Reader:
     def _layout(self, owner: Object) -> _Layout:
         layout = self._layouts.get(owner.index)
         if layout is None:
-            named = ((field.name.encode("utf-8", "surrogateescape"), field) for field in owner.fields)
-            fields = {name: (field, self._reader_of(field)) for name, field in named}
+            fields = {
+                field.name.encode("utf-8", "surrogateescape"): (field.name, field, self._reader_of(field))
+                for field in owner.fields
+            }
             needed = [field.name for field in owner.fields if owner.is_struct or field.required]
             layout = self._layouts[owner.index] = _Layout(fields, needed)
         return layout
 
-    def _reader_of(self, field: Field) -> Callable[[Field], Any]:
+    def _reader_of(self, field: Field) -> Callable[[Field], Any] | None:
         base, element = field.type.base, field.type.element
+        if field.is_union:
+            return None
         if field.nested:
             return self._nested
         if s.SCALARS.keys() & {base, element}:
@@ -178,9 +187,10 @@ class _Reader:
         return self._object_of(field.the_object)
 
     def _object_of(self, owner: Object) -> dict[str, Any] | None:
-        if self._text.passed_null():
-            return None
-        self._text.expect(b"{", f"a {_short(owner)}")
+        if not self._text.opened():
+            if self._text.passed_null():
+                return None
+            self._text.expect(b"{", f"a {_short(owner)}")
         return self._table(owner)
 
     def _nested(self, field: Field) -> Any:
@@ -240,10 +250,6 @@ class _Reader:
         if kinds is not None and len(values) < len(kinds):
             raise text.error(f"there are fewer values, {len(values)}, than types, {len(kinds)}.", text.position - 1)
         return check_length(text, field, values)
-
-
-def _is_union(field: Field) -> bool:
-    return s.UNION in (field.type.base, field.type.element)
 
 
 def _short(owner: Object) -> str:

@@ -10,7 +10,7 @@ from unlite.errors import TextError
 from unlite.flatbuffers import schema as s
 from unlite.flatbuffers import view as v
 from unlite.flatbuffers.json_text import MARK, STRING, WORD, Text, did_you_mean, within
-from unlite.flatbuffers.numbers import NumberTextError, parse_number_chunks, parse_numbers
+from unlite.flatbuffers.numbers import NumberTextError, parse_number_chunks, parse_numbers, parse_plain
 from unlite.flatbuffers.sink import MemorySink
 from unlite.flatbuffers.spool import Spool
 from unlite.flatbuffers.wire import Wire
@@ -26,6 +26,11 @@ REMEMBERED = 1000  # words of numbers, with what they mean
 BATCH = 1024  # enum values packed at a time
 
 _SHORT_INTEGERS = re.compile(rb"[ \t\r\n]*\[([-0-9, \t\r\n]{0,512})\]")
+_SHORT_FLOATS = re.compile(rb"[ \t\r\n]*\[([-+.0-9eE, \t\r\n]{0,512})\]")
+# Digits of the largest number of a type: any number of fewer digits fits it.
+_WHOLE = {
+    base: len(str(1 << 8 * layout.size - 1)) for base, layout in s.SCALARS.items() if layout.format[-1] in "hHiIqQ"
+}
 
 
 class Scalars:
@@ -66,6 +71,8 @@ class Scalars:
 
     def _number(self, field: Field, base: int, kind: int, token: bytes) -> Any:
         text = self._text
+        if kind == WORD and token.isdigit() and base in _WHOLE and len(token) < _WHOLE[base]:
+            return int(token)
         if kind == WORD and token == b"null":
             self._check_optional(field)
             return None
@@ -116,13 +123,12 @@ class Scalars:
 
     def _numbers(self, field: Field) -> Any:
         text, code = self._text, v.CODES[field.type.element]
-        short = None if code in "?fd" else text.passed(_SHORT_INTEGERS)
+        short = None if code == "?" else text.passed(_SHORT_FLOATS if code in "fd" else _SHORT_INTEGERS)
         if short is not None:
-            try:
-                numbers = short.split(b",") if len(short) > 1 or short.isdigit() else []
-                return self._checked(field, struct.pack(f"<{len(numbers)}{code}", *map(int, numbers)))
-            except (ValueError, struct.error):  # the same text, read with more patience and better messages
-                text.seek(text.position - len(short) - len(b"[]"))
+            packed = _short_numbers(short, code)
+            if packed is not None:
+                return self._checked(field, packed)
+            text.seek(text.position - len(short) - len(b"[]"))  # to read it with more patience and better messages
         if text.passed_null():
             return None
         text.expect(b"[", "a list of numbers")
@@ -208,6 +214,17 @@ class Scalars:
             self._wire = Wire(spool)
         parent: Any = None  # it stands in no file yet
         return v.ScalarVector(self._wire, start, (spool.size - start) // field.element()[0], field, parent, field.name)
+
+
+def _short_numbers(text: bytes, code: str) -> bytes | None:
+    """The bytes of a few plain numbers; None where they take a closer look."""
+    if code in "fd":
+        return parse_plain(text, code)
+    try:
+        numbers = text.split(b",") if len(text) > 1 or text.isdigit() else []
+        return struct.pack(f"<{len(numbers)}{code}", *map(int, numbers))
+    except (ValueError, struct.error):
+        return None
 
 
 def check_length(text: Text, field: Field, values: list[Any]) -> list[Any]:

@@ -24,6 +24,8 @@ _SPACE = re.compile(rb"[ \t\r\n]*")
 _TOKEN = re.compile(rb'[ \t\r\n]*(?:([-+.\w]+)|"([^"\\\x00-\x1f]*)"|([\[\]{},:]))')
 _MEMBER = re.compile(rb'[ \t\r\n]*(?:(,)[ \t\r\n]*)?(?:"([^"\\\x00-\x1f]*)"[ \t\r\n]*:|([A-Za-z_]\w*)[ \t\r\n]*:|(\}))')
 _END = 4  # its group of the closing brace
+_OPENED = re.compile(rb"[ \t\r\n]*\{")
+_NEXT = re.compile(rb'[ \t\r\n]*,[ \t\r\n]*(?=[{"])')
 _NUMBERS = re.compile(rb"[-+.,\w \t\r\n]*")
 _CONTROL = re.compile(rb"[\x00-\x1f]")
 _ESCAPE = re.compile(
@@ -206,6 +208,10 @@ class Text:
 
     def item(self, first: bool) -> bool:
         """Whether one more entry of an array follows; False behind the array's end."""
+        found = None if first else _NEXT.match(self._data, self._at)
+        if found is not None:
+            self._at = found.end()
+            return True
         byte = self.peek()
         if byte == 0x2C and not first:
             self._at += 1
@@ -240,6 +246,15 @@ class Text:
             return None
         self._at = found.end()
         return found[1]
+
+    def opened(self) -> bool:
+        """Whether a brace that opens comes next, within the window; only then it is passed."""
+        found = _OPENED.match(self._data, self._at)
+        if found is None:
+            return False
+        self._at = found.end()
+        self.start = self._base + self._at - 1
+        return True
 
     def passed_null(self) -> bool:
         """Whether ``null`` comes next; only then it is passed."""

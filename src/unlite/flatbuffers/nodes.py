@@ -53,6 +53,21 @@ class Blob(Node):
         sink.write(self.tail)
 
 
+class Bytes(Node):
+    """The same with bytes that are in memory."""
+
+    __slots__ = ("data", "head", "tail")
+
+    def __init__(self, head: bytes, data: bytes | memoryview, align: int, tail: bytes = b"") -> None:
+        super().__init__(len(head) + len(data) + len(tail), align, len(head))
+        self.head, self.data, self.tail = head, data, tail
+
+    def emit(self, sink: Sink) -> None:
+        sink.write(self.head)
+        sink.write(self.data)
+        sink.write(self.tail)
+
+
 class Offsets(Node):
     """A vector of tables, strings or union values."""
 

@@ -217,7 +217,7 @@ def _not_finite(value: float) -> bytes:
 
 def _parse(text: bytes, code: str, position: int) -> bytes:
     """The bytes of the numbers in ``text``, at least one."""
-    packed = _parse_plain(text, code)
+    packed = parse_plain(text, code)
     if packed is not None:
         return packed
     numbers: list[bytes] = []
@@ -227,8 +227,8 @@ def _parse(text: bytes, code: str, position: int) -> bytes:
     return b"".join(numbers)
 
 
-def _parse_plain(text: bytes, code: str) -> bytes | None:
-    """The same for plain JSON numbers that fit; None where that is not all there is, or it takes a closer look."""
+def parse_plain(text: bytes, code: str) -> bytes | None:
+    """The bytes of plain JSON numbers that fit; None where that is not all there is, or it takes a closer look."""
     import orjson
 
     if code != "?" and (b"u" in text or b"s" in text):  # true and false, which Python takes for integers

@@ -11,6 +11,7 @@ from unlite.errors import InvalidTypeError, InvalidValueError
 from unlite.flatbuffers import schema as s
 from unlite.flatbuffers import view as v
 from unlite.flatbuffers.nodes import Late
+from unlite.flatbuffers.wire import U32, U64
 
 if TYPE_CHECKING:
     from unlite.flatbuffers.schema import Field, Object
@@ -68,18 +69,18 @@ def pack_scalar(field: Field, base: int, value: object, path: str) -> bytes:
 def pack_scalars(field: Field, value: Any, path: str) -> bytes | memoryview:
     """Bytes of a vector of scalars: from a buffer of the right element size, an array, or a sequence of values."""
     base, (size, _) = field.type.element, field.element()
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        data = value if isinstance(value, bytes) else memoryview(value)
+        if isinstance(data, memoryview):  # what it can't cast, empty or with gaps, is copied
+            data = data.cast("B") if data.nbytes and data.c_contiguous else memoryview(data.tobytes())
+        if len(data) % size:
+            raise InvalidValueError(f"{len(data)} bytes are no whole number of elements of {size} bytes.", path=path)
+        return data
     if hasattr(value, "dtype"):
         dtype = v.NUMPY_CODES[v.CODES[base]]
         if not (value.dtype == dtype or base == s.U_BYTE):
             raise InvalidTypeError(f"elements of type {dtype} are wanted, not {value.dtype}.", path=path)
         return memoryview(value.tobytes())
-    if isinstance(value, (bytes, bytearray, memoryview)):
-        data = memoryview(value)
-        # What memoryview can't cast, empty or with gaps, is copied.
-        data = data.cast("B") if data.nbytes and data.c_contiguous else memoryview(data.tobytes())
-        if len(data) % size:
-            raise InvalidValueError(f"{len(data)} bytes are no whole number of elements of {size} bytes.", path=path)
-        return data
     if not isinstance(value, Sequence) or isinstance(value, str):
         raise InvalidTypeError(f"a list of numbers is wanted, not {value!r:.60}.", path=path)
     if field.enum is None and base != s.BOOL:
@@ -88,6 +89,13 @@ def pack_scalars(field: Field, value: Any, path: str) -> bytes | memoryview:
         except (struct_error, OverflowError, TypeError):
             pass  # said precisely, with the index, below
     return b"".join(pack_scalar(field, base, entry, f"{path}[{i}]") for i, entry in enumerate(value))
+
+
+def vector_head(field: Field, count: int) -> tuple[bytes, int]:
+    """The count in front of a vector, and the alignment of its elements."""
+    wide = field.type.base == s.VECTOR64
+    align = max(8 if wide else 4, field.element()[1], field.align, 16 if field.nested else 1)
+    return (U64 if wide else U32).pack(count), align
 
 
 def pack_struct(owner: Object, value: Any, path: str) -> bytes:

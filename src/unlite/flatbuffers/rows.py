@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from unlite.errors import CorruptFileError, InvalidValueError
 from unlite.flatbuffers import schema as s
-from unlite.flatbuffers.view import CODES, TableVector, locate, vector_layout
+from unlite.flatbuffers.view import CODES, TableVector, locate
+from unlite.flatbuffers.wire import vector_layout
 
 TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:

@@ -201,6 +201,17 @@ class Field:
         base = type_.element if type_.base in (VECTOR, VECTOR64, ARRAY) else type_.base
         return self._schema.object(type_.index) if type_.index >= 0 and base == OBJ else None
 
+    @cached_property
+    def is_union(self) -> bool:
+        """Whether it holds a union value or a vector of them: the field before it holds the types."""
+        return UNION in (self.type.base, self.type.element)
+
+    @cached_property
+    def is_inline(self) -> bool:
+        """Whether the value stands in the table itself, not behind an offset."""
+        is_struct = self.type.base == OBJ and self.object is not None and self.object.is_struct
+        return is_struct or self.type.base in SCALARS
+
     @property
     def the_object(self) -> Object:
         """``object`` of a field that holds tables or structs. Raises CorruptFileError where the schema lacks it."""

@@ -11,11 +11,10 @@ fields and nothing else: what one can do with a view are functions.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
-from struct import Struct as Layout
 
 from unlite.errors import CorruptFileError, InvalidTypeError, NoSuchIndexError, UnknownFieldError
 from unlite.flatbuffers import schema as s
+from unlite.flatbuffers.wire import vector_layout
 
 TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
@@ -34,13 +33,6 @@ NUMPY_CODES = dict(
     zip("B?bhHiIqQfd", ("u1", "?", "i1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", "<f4", "<f8"), strict=True)
 )
 _SET = object.__setattr__
-SHOWN_DEPTH = 8  # tables within tables that str() shows
-
-
-@lru_cache(256)
-def vector_layout(count: int, code: str) -> Layout:
-    """So many elements of a type as in ``struct``; the usual ones are kept."""
-    return Layout(f"<{count}{code}")
 
 
 class View:
@@ -123,7 +115,9 @@ class _Record(View):
         return f"<{self._object.name} {path(self)}>".replace(" >", ">")
 
     def __str__(self) -> str:
-        return _described(self, SHOWN_DEPTH)
+        from unlite.flatbuffers.description import described
+
+        return described(self)
 
 
 class Table(_Record):
@@ -334,12 +328,13 @@ class UnionVector(Vector):
             raise self._wire.corrupt("a vector of unions has fewer types than values.", self._start)
         if types[index] == "NONE":
             return None
-        return _union(
+        return union_value(
             self._wire, self._wire.follow(self._start + 4 * index), self._field.enum, types[index], self, index
         )
 
 
-def _union(wire: Wire, position: int, enum: Enum | None, label: str | int, parent: View, key: str | int) -> Any:
+def union_value(wire: Wire, position: int, enum: Enum | None, label: str | int, parent: View, key: str | int) -> Any:
+    """The value of a union whose type has that label: a view, or a string."""
     number = enum.number(label) if enum is not None else None
     member = enum.member(number) if enum is not None and number is not None else None
     if member is not None and member.base == s.STRING:
@@ -349,139 +344,14 @@ def _union(wire: Wire, position: int, enum: Enum | None, label: str | int, paren
     return view_type(enum._schema.object(member.index))(wire, position, parent, key)
 
 
-def _scalar_getter(field: Field) -> Callable[[Table], Any]:
-    number, layout, default = field.id, s.SCALARS[field.type.base], field.default
-    label = field.enum.label if field.enum is not None else None
-    if label is not None and default is not None:
-        default = label(int(default))  # type: ignore[assignment]
-    cache: dict[int, Any] = {}
-
-    def getter(self: Table) -> Any:
-        if self._changes is not None and number in self._changes:
-            value = self._changes[number]
-            return default if value is None else value
-        slots = self._slots
-        slot = slots[number] if number < len(slots) else 0
-        if not slot:
-            return default
-        try:
-            (value,) = self._wire.unpack(layout, self._position + slot)
-        except CorruptFileError as error:
-            raise locate(error, self, f".{field.name}") from None
-        if label is None:
-            return value
-        found = cache.get(value)
-        if found is None:
-            found = cache[value] = label(value)
-        return found
-
-    return getter
-
-
-def _vector_kind(field: Field) -> type[Vector]:
-    element = field.type.element
-    if element in s.SCALARS:
-        return ScalarVector
-    if element == s.STRING:
-        return StringVector
-    if element == s.UNION:
-        return UnionVector
-    return StructVector if field.object is not None and field.object.is_struct else TableVector
-
-
-def _vector_reader(field: Field) -> Callable[[Table, int], Vector]:
-    kind, name, (size, _) = _vector_kind(field), field.name, field.element()
-    if field.offset64 or field.type.base == s.VECTOR64:
-        wide = field.type.base == s.VECTOR64
-
-        def long(table: Table, at: int) -> Vector:
-            wire = table._wire
-            position = wire.follow64(at) if field.offset64 else wire.follow(at)
-            start, count = (wire.vector64 if wide else wire.vector)(position, size)
-            return kind(wire, start, count, field, table, name)
-
-        return long
-
-    def short(table: Table, at: int) -> Vector:
-        wire = table._wire
-        start, count = wire.vector(wire.follow(at), size)
-        return kind(wire, start, count, field, table, name)
-
-    return short
-
-
-def _offset_reader(field: Field) -> Callable[[Table, int], Any]:
-    """What turns the place of a field's inline value into the value."""
-    base = field.type.base
-    if base == s.OBJ and field.object is not None and field.object.is_struct:
-        return lambda table, at: view_type(field.object)(table._wire, at, table, field.name)
-    if base == s.STRING:
-        if field.offset64:
-            return lambda table, at: table._wire.string(table._wire.follow64(at))
-        return lambda table, at: table._wire.string(table._wire.follow(at))
-    if base in (s.VECTOR, s.VECTOR64):
-        return _vector_reader(field)
-    if base == s.UNION:
-
-        def union(table: Table, at: int) -> Any:
-            label = get(table, table._object.fields[field.id - 1])
-            if label == "NONE":
-                return None
-            return _union(table._wire, table._wire.follow(at), field.enum, label, table, field.name)
-
-        return union
-    return lambda table, at: view_type(field.object)(table._wire, table._wire.follow(at), table, field.name)
-
-
-def _getter(field: Field) -> Callable[[Table], Any]:
-    if field.type.base in s.SCALARS:
-        return _scalar_getter(field)
-    number, read = field.id, _offset_reader(field)
-
-    def getter(self: Table) -> Any:
-        if self._changes is not None and number in self._changes:
-            return self._changes[number]
-        slots = self._slots
-        slot = slots[number] if number < len(slots) else 0
-        if not slot:
-            return None
-        try:
-            return read(self, self._position + slot)
-        except CorruptFileError as error:
-            raise locate(error, self, f".{field.name}") from None
-
-    return getter
-
-
-def _struct_getter(field: Field) -> Callable[[Struct], Any]:
-    offset, base = field.offset, field.type.base
-
-    def getter(self: Struct) -> Any:
-        at = self._position + offset
-        if base == s.OBJ:
-            return view_type(field.object)(self._wire, at, self, field.name)
-        if base == s.ARRAY:
-            kind = ScalarVector if field.type.element in s.SCALARS else StructVector
-            return kind(self._wire, at, field.type.fixed_length, field, self, field.name)
-        if base not in s.SCALARS:
-            raise CorruptFileError(f"the schema gives {field.owner.name}.{field.name} a type that no struct can hold.")
-        try:
-            (value,) = self._wire.unpack(s.SCALARS[base], at)
-        except CorruptFileError as error:
-            raise locate(error, self, f".{field.name}") from None
-        return field.enum.label(value) if field.enum is not None else value
-
-    return getter
-
-
 def view_type(owner: Object | None) -> type[Any]:
     """The class of views of a table or struct; one per schema object."""
     if owner is None:
         raise CorruptFileError("the schema names an object that it does not have.")
     if owner.view is None:
-        readers: dict[str, Any] = {
-            field.name: _struct_getter(field) if owner.is_struct else _getter(field) for field in owner.fields
-        }
+        from unlite.flatbuffers.fields import readers_of  # it knows all the kinds of views
+
+        readers = readers_of(owner)
         body: dict[str, Any] = {
             "__slots__": (),
             "_object": owner,
@@ -533,19 +403,3 @@ def _unknown_field(owner: Object, name: str) -> UnknownFieldError:
     return UnknownFieldError(
         f"{owner.name} has no field {name!r}.", mend=f"Its fields: {', '.join(owner.by_name) or 'none'}."
     )
-
-
-def _described(view: _Record, depth: int) -> str:
-    fields = present(view) if isinstance(view, Table) else view._object.fields
-    inner = (f"{field.name}={_brief(view[field.name], depth)}" for field in fields) if depth else ("...",)
-    return f"{view._object.name.rpartition('.')[2]}({', '.join(inner)})"
-
-
-def _brief(value: object, depth: int) -> str:
-    if isinstance(value, Vector):
-        return (
-            repr(value.tolist()) if isinstance(value, ScalarVector) and len(value) <= 16 else f"<{len(value)} entries>"
-        )
-    if isinstance(value, (Table, Struct)):
-        return _described(value, depth - 1)
-    return str(value) if isinstance(value, View) else repr(value)

@@ -339,7 +339,7 @@ def _choose_check(layout: Layout, field: Field, slots: tuple[int, ...]) -> None:
     """How to check a field that is there; a union and its type, two fields, go together."""
     base, element = field.type.base, field.type.element
     check, type_slot = _check(field), 0
-    if s.UNION in (base, element):
+    if field.is_union:
         type_slot = slots[field.id - 1]
         if not type_slot:
             layout.faults.append(("warning" if base == s.UNION else "error", field.name, "has no type."))

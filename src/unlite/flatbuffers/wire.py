@@ -6,6 +6,7 @@ buffer begins in it.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from struct import Struct
 
 from unlite.errors import CorruptFileError
@@ -19,6 +20,12 @@ TABLE = Struct("<HH")
 VISITS = 64  # tables between two calls of Source.trim
 
 DAMAGED = "The file is damaged: fetch it again, or ask 'unlite verify' for all that is wrong with it."
+
+
+@lru_cache(256)
+def vector_layout(count: int, code: str) -> Struct:
+    """So many elements of a type as in ``struct``; the usual ones are kept."""
+    return Struct(f"<{count}{code}")
 
 
 class Wire:

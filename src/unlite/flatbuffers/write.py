@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 from unlite.errors import CorruptFileError, InvalidTypeError, InvalidValueError, LostFieldsError
 from unlite.flatbuffers import schema as s
 from unlite.flatbuffers import view as v
-from unlite.flatbuffers.nodes import Blob, Late, Layout, Node, Offsets, TableNode, VTable, lay_out
-from unlite.flatbuffers.pack import encode, is_default, join, pack_scalar, pack_scalars, pack_struct
-from unlite.flatbuffers.source import MemorySource, Source
+from unlite.flatbuffers.nodes import Blob, Bytes, Late, Layout, Node, Offsets, TableNode, VTable, lay_out
+from unlite.flatbuffers.pack import encode, is_default, join, pack_scalar, pack_scalars, pack_struct, vector_head
 
 if TYPE_CHECKING:
     from unlite.flatbuffers.schema import Field, Object
     from unlite.flatbuffers.sink import Sink
+    from unlite.flatbuffers.source import Source
     from unlite.flatbuffers.wire import Wire
 
 BULK = 4096  # vectors from this size on stand behind all tables
@@ -67,6 +67,7 @@ class Plan:
         self._reached: dict[int, int] = {}
         self._layouts: dict[tuple[int, tuple[int, ...]], Layout] = {}
         self._steps: dict[int, list[tuple[Field, int, bool, int]]] = {}
+        self._fields: dict[tuple[int, tuple[str, ...]], list[Field]] = {}
         self._kept: list[object] = []  # keeps alive what the memo knows by id
         self._nodes: list[Node] = []  # children first
         self._bulk: list[Node] = []
@@ -127,21 +128,29 @@ class Plan:
             return node
         if not isinstance(value, Mapping):
             raise InvalidTypeError(f"a {owner.name} wants a dict of its fields, not {value!r:.60}.", path=path)
-        unknown = [name for name in value if name not in owner.by_name]
-        if unknown:
-            raise InvalidValueError(
-                f"{owner.name} has no field {unknown[0]!r}.", path=path, mend=f"Its fields: {', '.join(owner.by_name)}."
-            )
         cells: list[tuple[Field, Any]] = []
-        for field in reversed(owner.fields):
-            given = value.get(field.name)
-            if given is None:
-                if field.required:
-                    raise InvalidValueError(f"{owner.name} needs its field {field.name!r}.", path=path)
-            elif not (field.type.base in s.SCALARS and is_default(field, given)):
-                kind = value.get(owner.fields[field.id - 1].name) if _is_union(field) else None
+        for field in self._given(owner, value, path):
+            given = value[field.name]
+            if not (field.type.base in s.SCALARS and is_default(field, given)):
+                kind = value.get(owner.fields[field.id - 1].name) if field.is_union else None
                 cells.append((field, self._cell(field, given, kind, join(path, field.name), depth)))
         return self._finish(owner, cells)
+
+    def _given(self, owner: Object, value: Mapping[str, Any], path: str) -> list[Field]:
+        """The fields that a dict has values for, last first. Dicts with the same keys are checked once."""
+        names = tuple([name for name, given in value.items() if given is not None])
+        fields = self._fields.get((owner.index, names))
+        if fields is None:
+            unknown = [name for name in value if name not in owner.by_name]
+            if unknown:
+                mend = f"Its fields: {', '.join(owner.by_name)}."
+                raise InvalidValueError(f"{owner.name} has no field {unknown[0]!r}.", path=path, mend=mend)
+            missing = [field.name for field in owner.fields if field.required and field.name not in names]
+            if missing:
+                raise InvalidValueError(f"{owner.name} needs its field {missing[0]!r}.", path=path)
+            fields = [field for field in reversed(owner.fields) if field.name in names]
+            self._fields[owner.index, names] = fields
+        return fields
 
     def _view_table(self, table: v.Table, path: str, depth: int) -> Node:
         owner = table._object
@@ -182,7 +191,7 @@ class Plan:
         steps = self._steps.get(owner.index)
         if steps is None:
             steps = self._steps[owner.index] = [
-                (field, field.id, _is_union(field), field.inline()[0] if _is_inline(field) else 0)
+                (field, field.id, field.is_union, field.inline()[0] if field.is_inline else 0)
                 for field in reversed(owner.fields)
             ]
         return steps
@@ -217,14 +226,14 @@ class Plan:
         position = wire.follow64(at) if field.offset64 else wire.follow(at)
         if base == s.STRING:
             node = self._stored_string(wire, position)
-        elif base in (s.VECTOR, s.VECTOR64) and (field.type.element in s.SCALARS or self._is_struct_vector(field)):
+        elif base in (s.VECTOR, s.VECTOR64) and (field.type.element in s.SCALARS or _holds_structs(field)):
             stored = v.get(table, field)
             node = self._raw_vector(field, wire.source, stored._start, len(stored) * field.element()[0], len(stored))
         elif base == s.UNION:
             kind = v.get(table, field.owner.fields[field.id - 1])
             return self._union(field, kind, v.get(table, field), join(path, field.name), depth, (wire, position))
         else:
-            kind = v.get(table, field.owner.fields[field.id - 1]) if _is_union(field) else None
+            kind = v.get(table, field.owner.fields[field.id - 1]) if field.is_union else None
             return self._cell(field, v.get(table, field), kind, join(path, field.name), depth)
         return (node,) if field.offset64 else node
 
@@ -259,7 +268,7 @@ class Plan:
         if not isinstance(value, (str, bytes)):
             raise InvalidTypeError(f"a string is wanted, not {value!r:.60}.", path=path)
         data = value if isinstance(value, bytes) else encode(value, path)
-        return self._blob(pack("<I", len(data)), MemorySource(data), 0, len(data), 4, b"\0")
+        return self._bytes(pack("<I", len(data)), data, 4, b"\0")
 
     def _union(
         self, field: Field, kind: object, value: object, path: str, depth: int, stored: tuple[Wire, int] | None = None
@@ -285,8 +294,7 @@ class Plan:
                 self._kept.append(stored[0])
             return self._memo[key]
         if owner.is_struct:
-            data = pack_struct(owner, value, path)
-            return self._blob(b"", MemorySource(data), 0, len(data), owner.minalign)
+            return self._bytes(b"", pack_struct(owner, value, path), owner.minalign)
         return self._table(owner, value, path, depth + 1)
 
     def _vector(self, field: Field, value: Any, kinds: Any, path: str, depth: int) -> Node:
@@ -295,13 +303,12 @@ class Plan:
             if isinstance(value, v.ScalarVector) and value._field.type.element == element:
                 start, length = value.span()
                 return self._raw_vector(field, value._wire.source, start, length, len(value))
-            data = pack_scalars(field, value, path)
-            return self._raw_vector(field, MemorySource(data), 0, len(data), len(data) // field.element()[0])
+            return self._own_vector(field, pack_scalars(field, value, path))
         if not isinstance(value, Sequence) or isinstance(value, (str, bytes)):
             raise InvalidTypeError(f"a list is wanted, not {value!r:.60}.", path=path)
-        if self._is_struct_vector(field):
+        if _holds_structs(field):
             data = b"".join(pack_struct(field.the_object, entry, f"{path}[{i}]") for i, entry in enumerate(value))
-            return self._raw_vector(field, MemorySource(data), 0, len(data), len(value))
+            return self._own_vector(field, data)
         key: tuple[Any, ...] = ()
         if isinstance(value, v.Vector) and value._changes is None and value._start >= 0:
             # Two tables may share the values of a vector of unions, but not their types.
@@ -333,10 +340,14 @@ class Plan:
             return self._string(value[i], name) if stored is None else self._stored_string(*stored)
         return self._table(field.the_object, value[i], name, depth + 1)
 
+    def _own_vector(self, field: Field, data: bytes | memoryview) -> Node:
+        """A vector of scalars or structs that were given as plain values."""
+        head, align = vector_head(field, len(data) // field.element()[0])
+        return self._bytes(head, data, align, wide=field.offset64)
+
     def _raw_vector(self, field: Field, source: Source, start: int, length: int, count: int) -> Node:
         wide = field.type.base == s.VECTOR64
-        align = max(8 if wide else 4, field.element()[1], field.align, 16 if field.nested else 1)
-        head = pack("<Q" if wide else "<I", count)
+        head, align = vector_head(field, count)
         key = (id(source), start, length, field.element(), align, wide)
         node = self._memo.get(key) if length else None
         if node is None:
@@ -351,13 +362,14 @@ class Plan:
         source.check(start, length)
         self._take(source, length)
         self._reached[id(source)] = max(self._reached.get(id(source), 0), start + length)
-        node = Blob(head, source, start, length, align, tail)
+        return self._add(Blob(head, source, start, length, align, tail), length, wide)
+
+    def _bytes(self, head: bytes, data: bytes | memoryview, align: int, tail: bytes = b"", wide: bool = False) -> Node:
+        return self._add(Bytes(head, data, align, tail), len(data), wide)
+
+    def _add(self, node: Node, length: int, wide: bool) -> Node:
         (self._bulk64 if wide else self._bulk if length >= BULK else self._nodes).append(node)
         return node
-
-    @staticmethod
-    def _is_struct_vector(field: Field) -> bool:
-        return field.type.element == s.OBJ and field.object is not None and field.object.is_struct
 
     def _finish(self, owner: Object, cells: list[tuple[Field, Any]]) -> Node:
         """Lays the cells out inside the table, with a shared vtable."""
@@ -378,15 +390,8 @@ def _place(vector: Sequence[Any], index: int) -> tuple[Wire, int] | None:
     return None
 
 
-def _is_inline(field: Field) -> bool:
-    """Whether the value stands in the table itself."""
-    base = field.type.base
-    return base in s.SCALARS or (base == s.OBJ and field.object is not None and field.object.is_struct)
-
-
-def _is_union(field: Field) -> bool:
-    """Whether the field is a union or a vector of unions: the field before it holds the types."""
-    return s.UNION in (field.type.base, field.type.element)
+def _holds_structs(field: Field) -> bool:
+    return field.type.element == s.OBJ and field.object is not None and field.object.is_struct
 
 
 def build(owner: Object, value: Mapping[str, Any], identifier: bytes = b"") -> bytes:

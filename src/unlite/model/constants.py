@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from unlite.model.quantization import Quantization
+    from unlite.model.storage import Buffer, Span
     from unlite.model.tensor import Tensor
 
 MOST_DIMENSIONS = 32  # NumPy 1 takes 32, NumPy 2 takes 64; LiteRT's kernels take 8 at most
@@ -168,9 +169,19 @@ def store(tensor: Tensor, value: Any) -> None:
         if tensor.is_sparse:
             array = sparsify(array, tensor._table["sparsity"], f"{tensor.path}.sparsity")
         data = pack_bits(array, tensor.dtype) if is_packed(tensor) else np.ascontiguousarray(array).tobytes()
+    _own_buffer(tensor, span).data = data
+
+
+def store_span(tensor: Tensor, new: Span) -> None:
+    """Replaces the stored bytes of a tensor, unless they are the same; ``save`` carries the new ones over."""
+    span = tensor._constant()
+    if not span.holds(new):
+        _own_buffer(tensor, span).refer(new)
+
+
+def _own_buffer(tensor: Tensor, span: Span) -> Buffer:
+    """The buffer for a new constant. A file beside the model stays as it is: the constant moves into the model."""
     if span.where == "external":
-        # The other file stays as it is; the new constant moves into the model.
-        tensor._table.buffer = tensor.subgraph.model._append_buffer(data)
+        tensor._table.buffer = tensor.subgraph.model._append_buffer(b"")
         tensor._table.external_buffer = 0
-        return
-    tensor.buffer.data = data
+    return tensor.buffer

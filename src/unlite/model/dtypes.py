@@ -106,6 +106,11 @@ def numpy_dtype(dtype: str, path: str = "") -> np.dtype[np.generic]:
     raise UnsupportedFormatError(f"a tensor of type {dtype} has no stored values.", path=path)
 
 
+def plain_type(dtype: str) -> str | None:
+    """NumPy's name for one element, such as ``<f4``, ``i1`` or ``?``; None where files store it in another way."""
+    return None if dtype in PACKED or dtype == "STRING" else _NUMPY.get(dtype)
+
+
 def value_range(dtype: str) -> tuple[int, int] | None:
     """Smallest and largest value of an integer type narrower than what NumPy has for it; None for others."""
     return _RANGES.get(dtype)

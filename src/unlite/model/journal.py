@@ -20,7 +20,7 @@ from zlib import crc32
 
 from unlite.errors import SaveError
 from unlite.flatbuffers.sink import write_error
-from unlite.model.save import _patch, sync_folder
+from unlite.model.save import sync_folder, write_patch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +45,7 @@ def apply(path: str, patches: list[Patch]) -> None:
         with open(path, "r+b", buffering=0) as file, _write_journal(journal, path, patches) as undo:
             try:
                 for patch in patches:
-                    _patch(file.fileno(), patch)
+                    write_patch(file.fileno(), path, patch)
                 os.fsync(file.fileno())
             except BaseException:
                 _take_back(undo, path)

@@ -9,10 +9,11 @@ from unlite.flatbuffers import view as v
 from unlite.flatbuffers.source import MappedFile, MemorySource, Source, open_source
 from unlite.flatbuffers.wire import Wire
 from unlite.model.metadata import AssociatedFiles, Metadata
+from unlite.model.names import NamedSequence
 from unlite.model.operator import OperatorCode, append_operator_code
 from unlite.model.signature import Signature
 from unlite.model.storage import Buffer
-from unlite.model.subgraph import NamedSequence, Subgraph
+from unlite.model.subgraph import Subgraph
 from unlite.schema import load
 from unlite.schema.sniff import sniff
 

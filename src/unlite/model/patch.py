@@ -8,6 +8,7 @@ from unlite.flatbuffers import schema as s
 from unlite.flatbuffers import view as v
 from unlite.flatbuffers.extent import Extent
 from unlite.flatbuffers.pack import encode, is_default, pack_scalar
+from unlite.model.storage import Span
 
 if TYPE_CHECKING:
     from unlite.flatbuffers.schema import Field
@@ -150,14 +151,7 @@ class _Finder:
             if own_start != start:
                 raise _SizeChangeError
             return
-        position = start
-        same = all(
-            bytes(old) == bytes(new)
-            for old, new in zip(
-                self._wire.source.chunks(position, length), source.chunks(own_start, length), strict=True
-            )
-        )
-        if not same:
+        if not Span("", source, own_start, length).holds(Span("", self._wire.source, start, length)):
             self._patches.append(Patch(start, source, own_start, length))
 
     def _bytes(self, at: int, data: bytes) -> None:

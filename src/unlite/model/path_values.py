@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from unlite.errors import InvalidTypeError, InvalidValueError, UnliteError
 from unlite.flatbuffers import schema as s
-from unlite.model.functions import apply, parse, usage
 from unlite.model.packing import unpack_bits, unpack_strings
+from unlite.model.plain_values import read_npy
 from unlite.model.tensor import is_packed
-from unlite.model.weights import prepare
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,7 +64,10 @@ def field_value(field: Field, text: str, *, element: bool = False) -> Any:
 def content_bytes(text: str) -> Any:
     """Bytes: of a file, of an array in a ``.npy``, of a JSON list, or of a text in UTF-8; None for ``null``."""
     if text.startswith("@"):
-        return load_npy(text[1:]).tobytes() if text.endswith(".npy") else read_bytes(text[1:])
+        if not text.endswith(".npy"):
+            return read_bytes(text[1:])
+        plain = read_npy(text[1:])
+        return load_npy(text[1:]).tobytes() if plain is None else bytes(plain.span.view())
     if text.startswith("["):
         try:
             return bytes(json_value(text))
@@ -105,6 +107,9 @@ def new_values(tensor: Tensor, text: str, several: bool) -> tuple[NDArray[np.gen
         text: ``@FILE``, a function, or JSON.
         several: Only a function makes sense, because several tensors are meant.
     """
+    from unlite.model.functions import apply, parse, usage
+    from unlite.model.weights import prepare
+
     steps = parse(text)
     if steps is not None:
         return apply(tensor, steps)
@@ -126,6 +131,8 @@ def _array(tensor: Tensor, text: str) -> NDArray[Any]:
     try:
         value = json_value(text)
     except InvalidValueError:
+        from unlite.model.functions import usage
+
         raise InvalidValueError(
             f"{text!r:.60} is no new content of a tensor.",
             mend=f"It is @FILE.npy, numbers as JSON, or one of: {usage()}.",

@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from unlite.errors import InvalidTypeError, InvalidValueError, NotFoundError, UnknownFieldError, UnliteError
 from unlite.flatbuffers import schema as s
 from unlite.flatbuffers import view as v
+from unlite.model.constants import store_span
 from unlite.model.metadata import Metadata
 from unlite.model.model import Model, open_model
+from unlite.model.names import NamedSequence
 from unlite.model.operator import Operator
 from unlite.model.path_values import content_bytes, field_value, new_values, string_value
+from unlite.model.plain_values import plain_content
 from unlite.model.storage import Buffer
-from unlite.model.subgraph import NamedSequence, Subgraph
+from unlite.model.subgraph import Subgraph
 from unlite.model.tensor import Tensor
-from unlite.model.weights import Unfolding, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -291,22 +293,39 @@ def _checked(vector: v.Vector, part: Part) -> int:
 
 
 def _assign_data(path: str, tensors: list[Tensor], value: str, several: bool) -> Change:
-    """New constants. Under a ``*`` only float constants change, and buffers that are shared change once."""
+    """New constants."""
+    if several:
+        return _assign_several(path, tensors, value)
+    (tensor,) = tensors
+    plain = plain_content(tensor, value)
+    if plain is not None:
+        store_span(tensor, plain)
+        return Change(path, 1)
+    prepared = new_values(tensor, value, several)
+    if prepared is None:
+        return Change(path, 1)
+    tensor.data, clipped = prepared
+    return Change(path, 1, clipped=clipped)
+
+
+def _assign_several(path: str, tensors: list[Tensor], value: str) -> Change:
+    """New constants under a ``*``: only float ones change, and buffers that are shared change once."""
+    from unlite.model.weights import Unfolding, place_of
+
     count = skipped = clipped = 0
     done: set[object] = set()
     unfolding = Unfolding(tensors[0].subgraph.model)
     for tensor in tensors:
-        if several:
-            if not tensor.is_constant or "FLOAT" not in tensor.dtype:
-                skipped += 1
-                continue
-            place = place_of(tensor)
-            if place in done:
-                continue
-            if place[0] == "buffer":  # an external one is not changed: each tensor gets a buffer of its own
-                done.add(place)
-            unfolding.add(tensor)
-        prepared = new_values(tensor, value, several)
+        if not tensor.is_constant or "FLOAT" not in tensor.dtype:
+            skipped += 1
+            continue
+        place = place_of(tensor)
+        if place in done:
+            continue
+        if place[0] == "buffer":  # an external one is not changed: each tensor gets a buffer of its own
+            done.add(place)
+        unfolding.add(tensor)
+        prepared = new_values(tensor, value, several=True)
         if prepared is not None:
             tensor.data, outside = prepared
             clipped += outside

@@ -126,7 +126,7 @@ def write_atomically(
             write(sink)
             sink.flush()
             for patch in patches or ():
-                _patch(descriptor, patch)
+                write_patch(descriptor, path, patch)
             os.fsync(descriptor)
         except OSError as error:
             raise write_error(error, path) from error
@@ -144,12 +144,12 @@ def write_atomically(
     return sink.position
 
 
-def _patch(descriptor: int, patch: Patch) -> None:
+def write_patch(descriptor: int, name: str, patch: Patch) -> None:
+    """Writes new bytes over those of an open file. Raises SaveError; ``name`` is what it calls the file."""
     os.lseek(descriptor, patch.offset, os.SEEK_SET)
-    for chunk in patch.source.chunks(patch.start, patch.length):
-        rest = chunk
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
+    sink = FileSink(descriptor, name)
+    sink.copy(patch.source, patch.start, patch.length)
+    sink.flush()
 
 
 def _take_over_mode(temporary: str, target: str) -> None:

@@ -6,7 +6,8 @@ import os
 
 from unlite.errors import CorruptFileError, NotFoundError, UnsafePathError
 from unlite.flatbuffers.source import MappedFile, Source
-from unlite.flatbuffers.view import ScalarVector
+from unlite.flatbuffers.view import ScalarVector, changes
+from unlite.flatbuffers.wire import Wire
 
 TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
@@ -31,6 +32,13 @@ class Span:
     def view(self) -> memoryview:
         """The bytes, read-only, without a copy where the source is in memory or mapped."""
         return self.source.view(self.start, self.length)
+
+    def holds(self, other: Span) -> bool:
+        """Whether both hold the same bytes; they are read in pieces."""
+        theirs = other.source.chunks(other.start, other.length)
+        return self.length == other.length and all(
+            bytes(a) == bytes(b) for a, b in zip(self.source.chunks(self.start, self.length), theirs, strict=True)
+        )
 
 
 class Buffer:
@@ -82,6 +90,12 @@ class Buffer:
         if hasattr(value, "dtype"):
             value = value.tobytes()
         self._table.data = value
+
+    def refer(self, span: Span) -> None:
+        """Takes bytes of another file as its data, without reading them: ``save`` carries them over."""
+        field = self._table._object.by_name["data"]
+        wire = Wire(span.source)
+        changes(self._table)[field.id] = ScalarVector(wire, span.start, span.length, field, self._table, field.name)
 
     @property
     def nbytes(self) -> int:

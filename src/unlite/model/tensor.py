@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from unlite.errors import CorruptFileError, InvalidTypeError, InvalidValueError, NoDataError, NotQuantizedError
 from unlite.model.dtypes import PACKED, elements, numpy_dtype, stored_bytes, value_range
+from unlite.model.names import Named
 from unlite.model.quantization import Quantization, read_quantization, write_quantization
 from unlite.model.storage import Buffer, Span, external_span
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 _QUANTIZED = ("INT8", "UINT8", "INT16", "UINT16", "INT32", "INT64", "INT4", "UINT4", "INT2")
 
 
-class Tensor:
+class Tensor(Named):
     """A tensor of a subgraph. ``name`` and ``shape`` and their like cost nothing; ``numpy()`` reads the constant.
 
     Attributes:
@@ -29,7 +30,7 @@ class Tensor:
         index: Its place in ``subgraph.tensors``.
     """
 
-    __slots__ = ("_table", "index", "subgraph")
+    __slots__ = ("subgraph",)
 
     def __init__(self, subgraph: Subgraph, index: int, table: Table) -> None:
         self.subgraph = subgraph
@@ -41,14 +42,7 @@ class Tensor:
         """Its place in the file, such as ``subgraphs[0].tensors[3]``."""
         return f"subgraphs[{self.subgraph.index}].tensors[{self.index}]"
 
-    @property
-    def name(self) -> str:
-        """Its name; "" where the file has none. Assignable."""
-        return self._table["name"] or ""
-
-    @name.setter
-    def name(self, value: str) -> None:
-        self._table.name = value
+    def _renamed(self) -> None:
         self.subgraph._names_changed()
 
     @property

@@ -174,24 +174,27 @@ def _values(
             break
 
 
-def _blocks(check: Inspection, quantization: Table, tensors: int) -> None:
+def _scale_tensors(check: Inspection, quantization: Table, tensors: int) -> Table | None:
+    """The details of a quantization whose scales are tensors of their own; None where they are absent."""
     details = quantization.details
     if not isinstance(details, v.Table):
         check.say("error", quantization, "details", "is absent.")
-        return
+        return None
     check.index(details, "scales", details.scales, tensors, "tensor")
     check.index(details, "zero_points", details.zero_points, tensors, "tensor", -1)
-    if details.block_size <= 0:
+    return details
+
+
+def _blocks(check: Inspection, quantization: Table, tensors: int) -> None:
+    details = _scale_tensors(check, quantization, tensors)
+    if details is not None and details.block_size <= 0:
         check.say("warning", details, "block_size", f"{details.block_size} is no size.")
 
 
 def _axes(check: Inspection, quantization: Table, shape: list[int] | None, tensors: int) -> None:
-    details = quantization.details
-    if not isinstance(details, v.Table):
-        check.say("error", quantization, "details", "is absent.")
+    details = _scale_tensors(check, quantization, tensors)
+    if details is None:
         return
-    check.index(details, "scales", details.scales, tensors, "tensor")
-    check.index(details, "zero_points", details.zero_points, tensors, "tensor", -1)
     if details.block_size < 0:
         check.say("error", details, "block_size", f"{details.block_size} is no size.")
     axes = details.quantized_dimensions

@@ -217,11 +217,13 @@ class WeightFile(LazyArrays):
     Attributes:
         path: The file.
         layout: What the order of axes is called, where the file says it: ``tflite`` or ``torch``.
+        metadata: What the header of a ``.safetensors`` says beside its arrays.
     """
 
     def __init__(self, path: str) -> None:
         self.path = path
         self.layout: str | None = None
+        self.metadata: dict[str, str] = {}
         self._places: dict[str, Any] = {}
 
     def __iter__(self) -> Iterator[str]:
@@ -310,7 +312,8 @@ class SafetensorsFile(WeightFile):
 
         try:
             with safe_open(path, framework="np") as checked:
-                self.layout = (checked.metadata() or {}).get(LAYOUT)
+                self.metadata = checked.metadata() or {}
+                self.layout = self.metadata.get(LAYOUT)
         except (SafetensorError, OSError) as error:
             raise UnsupportedFormatError(f"is no .safetensors: {error}.", file=path) from error
         self._source = MappedFile(path)

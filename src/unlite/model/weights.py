@@ -196,6 +196,7 @@ def put_weights(
     arrays: Mapping[str, NDArray[Any]],
     *,
     axes: Axes | None = None,
+    complete: bool = True,
     advance: Callable[[int], object] = lambda _: None,
 ) -> PutReport:
     """Replaces the constants of a model by arrays with the keys of ``read_weights``.
@@ -208,6 +209,7 @@ def put_weights(
         model: A model, a path or bytes.
         arrays: Key -> array; each is asked for once its shape is known to be right, so that they may be read lazily.
         axes: The order of the arrays' axes, as for ``read_weights``.
+        complete: Every constant has to be there; else those that are not stay as they are.
         advance: Told the bytes of each constant that was looked at.
 
     Raises:
@@ -215,7 +217,7 @@ def put_weights(
         InvalidTypeError: an array is of another type.
     """
     constants = keyed_constants(open_model(model))
-    _check_keys(constants, arrays, axes)
+    _check_keys(constants, arrays, axes, complete)
     clipped: dict[str, int] = {}
     new: dict[str, NDArray[np.generic]] = {}
     trim = arrays.trim if isinstance(arrays, LazyArrays) else lambda: None
@@ -236,9 +238,12 @@ def _inverse(order: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(order.index(axis) for axis in range(len(order)))
 
 
-def _check_keys(constants: dict[str, Constant], arrays: Mapping[str, NDArray[Any]], axes: Axes | None) -> None:
+def _check_keys(
+    constants: dict[str, Constant], arrays: Mapping[str, NDArray[Any]], axes: Axes | None, complete: bool
+) -> None:
     unknown = [key for key in arrays if key not in constants]
     missing = [key for key in constants if key not in arrays and constants[key].tensor.dtype not in HELD_NOWHERE]
+    missing = missing if complete else []
     wrong: list[str] = []
     turned = False
     for key, constant in constants.items():

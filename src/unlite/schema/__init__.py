@@ -26,6 +26,11 @@ def load(name: str = NEWEST) -> Schema:
     return _load(name)
 
 
+def find(name: str) -> Schema | None:
+    """The bundled schema of that name; None where there is none."""
+    return load(name) if name in names() else None
+
+
 @cache
 def _load(name: str) -> Schema:
     if name not in names():
