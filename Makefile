@@ -10,12 +10,12 @@ MODEL := $(if $(wildcard ../shared/models),,$(FACE))
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types format docs examples benchmarks fuzz clean
+.PHONY: help demo test check lint types format docs operators examples benchmarks fuzz clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(INSTALLED) $(FACE) ## a real model: shown, changed, saved, verified, to JSON and back
+demo: $(INSTALLED) $(FACE) ## a real model: shown, converted to PyTorch, compared, changed, saved
 	@cd $(dir $(FACE)) && ../bin/python ../../examples/demo/run.py face.tflite
 
 test: $(INSTALLED) $(MODEL) ## all tests, those of docs and examples among them; ARGS='-k view' picks some
@@ -31,6 +31,9 @@ lint: $(INSTALLED) ## style, format, and which room may import which
 types: $(INSTALLED) ## mypy and pyright, both strict
 	$(BIN)/mypy
 	$(BIN)/basedpyright
+
+operators: $(INSTALLED) ## write docs/operators.md anew from the tables
+	$(BIN)/python docs/operators.py > docs/operators.md
 
 format: $(INSTALLED) ## rewrite the code in the project's form
 	$(BIN)/ruff check --fix

@@ -18,6 +18,7 @@ import contextlib
 import io
 import re
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -77,6 +78,9 @@ def run_command(command: str, folder: Path, where: str) -> str:
 def test_page(page: Path, face: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copyfile(face, tmp_path / "face.tflite")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)  # a session begun in this folder imports from it
+    for name in [name for name in sys.modules if name.partition(".")[0] == "face"]:  # another page's
+        del sys.modules[name]
     names: dict[str, object] = {"__name__": "__main__"}
     printed = ""
     for block in blocks(page.read_text(encoding="utf-8")):

@@ -17,9 +17,15 @@ from tests.transcript import matches, run
 EXAMPLES = sorted(Path(__file__).parents[1].glob("examples/*/run.py"))
 
 
+MODELS = {"05_mnist_to_coreml": "mnist_conv_fc_fp32.tflite"}
+"""Examples that want another model than the face detector: which one of the shared models."""
+
+
 @pytest.mark.parametrize("program", EXAMPLES, ids=lambda program: program.parent.name)
-def test_example(program: Path, face: Path, tmp_path: Path) -> None:
-    shutil.copyfile(face, tmp_path / "face.tflite")
+def test_example(program: Path, face: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    name = MODELS.get(program.parent.name)
+    model = face if name is None else request.getfixturevalue("shared") / "models" / name
+    shutil.copyfile(model, tmp_path / "face.tflite")
     expected = program.with_name("expected.txt").read_text(encoding="utf-8")
     ending = re.search(r"^exit (\d+)\s*\Z", expected, re.MULTILINE)
     output, code = run([str(program), "face.tflite"], tmp_path)

@@ -1,4 +1,4 @@
-"""A real model, looked at, changed and saved: what `make demo` runs. Usage: run.py MODEL.tflite"""
+"""A real model, looked at, converted, changed and saved: what `make demo` runs. Usage: run.py MODEL.tflite"""
 
 from __future__ import annotations
 
@@ -32,8 +32,30 @@ step("Is it sound?", "Everything that is not as the format wants it, with path a
 command("verify", face)
 
 step(
+    "The same network in PyTorch",
+    "Source to read and change, with its weights. Every tensor on the way is compared with LiteRT's.",
+)
+command("convert", face, "--to", "torch", "-o", "pytorch")
+source = Path("pytorch/model.py").read_text(encoding="ascii")
+print("\nFrom pytorch/model.py:\n")
+print(*source[source.index("class FacedetectorFront") :].splitlines()[:10], "        ...", sep="\n")
+print("\nIt needs torch and safetensors, and not unlite:\n\n$ python pytorch/model.py", flush=True)
+subprocess.run([sys.executable, "-I", "pytorch/model.py"], check=True)
+
+step("Which operator would it be, if one were wrong?", "One weight of one convolution is changed, and the fault found.")
+print(
+    """>>> net = unlite.to_torch("face.tflite")
+>>> net.get_parameter("conv2d_3_Kernel_dequantize").data[0, 0] += 0.1
+>>> unlite.compare("face.tflite", net).reason""",
+    flush=True,
+)
+net = unlite.to_torch(face)
+net.get_parameter("conv2d_3_Kernel_dequantize").data[0, 0] += 0.1
+print(unlite.compare(face, net).reason, flush=True)
+
+step(
     "A new description",
-    "A text of another length moves what follows it: the file is rewritten, and all values stay as they are.",
+    "Back to the file. A text of another length moves what follows it: the file is rewritten, all values stay.",
 )
 command("set", face, "description=BlazeFace, found at home", "-o", "described.tflite")
 before, after = unlite.open(face), unlite.open("described.tflite")

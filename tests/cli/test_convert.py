@@ -12,6 +12,7 @@ import pytest
 from tests.model.small import CODES, Builder, dense_layer
 
 from unlite.cli import main
+from unlite.cli.convert import OPTIONS
 
 pytest.importorskip("torch")
 
@@ -196,7 +197,7 @@ def test_the_old_folder_comes_back_when_the_rename_fails(
     original = os.rename
 
     def fail(source: str, target: str) -> None:
-        if os.fspath(source).endswith(".tmp"):
+        if os.fspath(target) == str(out) and ".tmp" in os.path.dirname(source):
             raise OSError(28, "No space left on device")
         original(source, target)
 
@@ -214,6 +215,32 @@ def test_a_folder_that_cannot_be_made(model: Path, tmp_path: Path, capsys: pytes
 def test_a_signature_that_is_not_there(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert convert(model, "-o", tmp_path / "out", "--signature", "serve", "--no-compare") == 2
     assert "serve" in capsys.readouterr().err
+    assert os.listdir(tmp_path) == ["dense.tflite"]
+
+
+@pytest.mark.parametrize(
+    ("layout", "shape"), [("nchw", "[1, 3, 4, 6]"), ("nhwc", "[1, 4, 6, 3]"), (None, "[1, 3, 4, 6]")]
+)
+def test_layout(layout: str | None, shape: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Builder()
+    graph = made.graph()
+    x, y = made.tensor(graph, "x", [1, 4, 6, 3]), made.tensor(graph, "y", [1, 4, 6, 5])
+    kernel = made.constant(graph, "kernel", np.arange(15, dtype="f4").reshape(5, 1, 1, 3))
+    monkeypatch.setitem(CODES, "CONV_2D", 3)
+    strides = {"builtin_options_type": "Conv2DOptions", "builtin_options": {"stride_w": 1, "stride_h": 1}}
+    made.operator(graph, "CONV_2D", [x, kernel], [y], **strides)
+    graph["inputs"], graph["outputs"] = [x], [y]
+    (tmp_path / "m.tflite").write_bytes(made.data())
+    assert convert(tmp_path / "m.tflite", "-o", tmp_path / "out", *(["--layout", layout] if layout else [])) == 0
+    assert f"\n    x {shape} float32\n" in (tmp_path / "out/model.py").read_text()
+
+
+def test_an_option_of_another_target(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(OPTIONS, "--of-another", (("onnx",), {"help": "text"}))
+    assert convert(model, "-o", tmp_path / "out", "--of-another", "x") == 2
+    assert "--of-another is an option of --to onnx, not of torch" in capsys.readouterr().err
     assert os.listdir(tmp_path) == ["dense.tflite"]
 
 

@@ -57,6 +57,22 @@ SPOILS: dict[str, Callable[[Any], Any]] = {
 }
 
 
+INTEGER_SPOILS: dict[str, Callable[[Any], Any]] = {
+    "rounded up": lambda x: (x.long() + (x % 2)).clamp(*limits(x)).to(x.dtype),
+    "stale zero point in integers": lambda x: (x.long() + 1).clamp(*limits(x)).to(x.dtype),
+    "wrong scale in integers": lambda x: (x.double() * 0.98).round().to(x.dtype),
+    "saturated early": lambda x: x.clamp(limits(x)[0] // 2, limits(x)[1] // 2),
+    "wrapped around": lambda x: (x.long() * 2).to(x.dtype),
+    "wrong axis in integers": lambda x: x.flip(-1),
+    "one step in one element": lambda x: torch.where(torch.arange(x.numel()).reshape(x.shape) == 0, x ^ 1, x),
+}
+"""What goes wrong in the arithmetic of quantized integers."""
+
+
+def limits(x: Any) -> tuple[int, int]:
+    return torch.iinfo(x.dtype).min, torch.iinfo(x.dtype).max
+
+
 def args_with(node: fx.Node, place: int, value: Any) -> dict[str, Any]:
     args = list(node.args)
     args[place] = value
@@ -72,10 +88,14 @@ def faults(graph: fx.Graph) -> Iterator[Fault]:
         if node.meta.get("tensors") and node.op in ("call_function", "call_method"):
             yield from _wrong_wire(node, nodes)
             value = node.meta["val"]
-            if isinstance(value, torch.Tensor) and value.is_floating_point() and value.ndim > 1 and value.shape[1] > 1:
-                for kind, change in SPOILS.items():
-                    call = after(change)(node.target)
-                    yield Fault(kind, node, op="call_function", target=call)
+            if not isinstance(value, torch.Tensor) or value.ndim < 2 or value.shape[1] < 2:
+                continue
+            if value.is_floating_point():
+                spoils = SPOILS
+            else:
+                spoils = INTEGER_SPOILS if value.dtype in (torch.int8, torch.uint8, torch.int16) else {}
+            for kind, change in spoils.items():
+                yield Fault(kind, node, op="call_function", target=after(change)(node.target))
 
 
 def _by_target(node: fx.Node) -> Iterator[Fault]:
@@ -108,6 +128,12 @@ def _by_target(node: fx.Node) -> Iterator[Fault]:
         yield Fault("order of concatenation", node, **args_with(node, 0, list(args[0])[::-1]))
     if name in ("reshape", "view"):
         yield Fault("column major", node, op="call_function", target=_column_major)
+    if name in ("mean", "sum", "amax") and len(args) > 1 and args[0].meta["val"].ndim > 2:
+        yield Fault("reduced over other axes", node, op="call_function", target=_other_axes(target))
+    if name in ("sigmoid", "tanh", "hardswish"):
+        yield Fault("another curve", node, op="call_function", target=lambda x: x.clamp(0, 1))
+    if name == "permute":
+        yield Fault("axes swapped", node, op="call_function", target=_axes_swapped)
     if name == "softmax":
         yield Fault(
             "softmax over all", node, op="call_function", target=lambda x, *a, **k: x.flatten().softmax(0).view_as(x)
@@ -123,6 +149,20 @@ def _swapped(pads: list[Any]) -> list[Any]:
 def _column_major(x: Any, *shape: Any) -> Any:
     sizes = shape[0] if isinstance(shape[0], (list, tuple)) else shape
     return x.permute(*range(x.ndim - 1, -1, -1)).reshape(sizes)
+
+
+def _axes_swapped(x: Any, *axes: Any) -> Any:
+    """A permute that mistakes the two axes of the picture: the sizes are right only where they are equal."""
+    right = x.permute(*axes)
+    return right.flip(1).reshape(right.shape)
+
+
+def _other_axes(target: Any) -> Any:
+    def reduced(x: Any, *args: Any, **kwargs: Any) -> Any:
+        right = getattr(x, target)(*args, **kwargs) if isinstance(target, str) else target(x, *args, **kwargs)
+        return right.flip(-1)
+
+    return reduced
 
 
 def _half_pixel(target: Any) -> Any:

@@ -21,7 +21,7 @@ from unlite.errors import InvalidTypeError, InvalidValueError, UnliteError, Unsu
 needs_litert = pytest.mark.skipif(not find_spec("ai_edge_litert"), reason="LiteRT is the judge here")
 needs_torch = pytest.mark.skipif(not find_spec("torch"), reason="conversions are run in PyTorch")
 X = np.array([[1.0, 2.0]], np.float32)
-KEYS = {"subgraph", "index", "name", "max_abs", "max_rel", "floor", "differing", "ok"}
+KEYS = {"subgraph", "index", "name", "max_abs", "max_rel", "floor", "differing", "steps", "ok"}
 
 
 class TestDistance:
@@ -179,9 +179,19 @@ class TestWithoutComparison:
         assert found.verdict == "not comparable"
         assert "not installed" in found.reason
 
-    @pytest.mark.parametrize("other", ["net.onnx", "net.mlpackage", "."])
-    def test_other_formats(self, other: str) -> None:
-        with pytest.raises(UnsupportedFormatError, match="cannot be compared with"):
+    @pytest.mark.parametrize(
+        ("other", "words"),
+        [
+            ("net.pth", "cannot be compared with"),
+            ("net.onnx", "is no ONNX model"),
+            (".", "is no folder that unlite convert wrote"),
+        ],
+    )
+    def test_other_formats(self, other: str, words: str) -> None:
+        pytest.importorskip("torch", reason="conversions are run in PyTorch")
+        if other.endswith(".onnx"):
+            pytest.importorskip("onnx", reason="extra 'onnx'")
+        with pytest.raises(UnsupportedFormatError, match=words):
             unlite.compare(dense_layer(), other)
 
     def test_wrong_arguments(self) -> None:

@@ -18,7 +18,7 @@ import torch
 from tests.comparison.faults import Fault, faults
 
 import unlite
-from unlite.comparison.compare import compare
+from unlite.comparison.compare import _facts, compare
 from unlite.comparison.inputs import make_inputs
 from unlite.comparison.litert import LiteRT, Run, computed
 from unlite.comparison.torch_judge import TorchJudge
@@ -30,7 +30,12 @@ MODELS = (
     "blazeface_front_fp16",
     "hand_recrop_fp32",
     "toy_transformer_kv_cache",
+    "selfie_segmentation_landscape_fp16",
+    "face_landmark_fp32",
 )
+EXACT = ("hello_world_int8", "mnist_conv_fc_int8", "tiny_cnn_int8")
+"""Models whose module computes with integers."""
+LEAST = {"hello_world_int8": 6, "mnist_conv_fc_int8": 6, "tiny_cnn_int8": 6}
 EACH = 1  # faults of a kind in one model
 VISIBLE = 2e-3  # of the tensor's range: what is smaller may be noise
 
@@ -42,10 +47,11 @@ def prepared(path: Path) -> tuple[Any, Any, list[Any], Run, Run]:
         values = make_inputs(model)
         for kernels in ("reference", "default"):
             judge.ask(values, computed(model.main), kernels=kernels)
-        module = unlite.to_torch(model)
-        runs = judge.answer(), judge.answer()
-    assert all(isinstance(run, Run) for run in runs)
-    return model, module, values, *runs  # type: ignore[return-value]
+        module = unlite.to_torch(model, quantized="exact" if path.stem in EXACT else "float")
+        run, other = judge.answer(), judge.answer()
+    assert isinstance(run, Run)
+    assert isinstance(other, Run)
+    return model, module, values, Run(run.kernels, _facts(model.main, run), run.unreadable), other
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +75,7 @@ def place(shared: Path, name: str) -> Path:
 
 
 @pytest.mark.parametrize("isolated", [False, True], ids=["accumulated", "isolated"])
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [*MODELS, *EXACT])
 def test_a_right_module_is_no_alarm(shared: Path, name: str, isolated: bool) -> None:
     judge = judged(place(shared, name), isolated=isolated)
     assert judge.divergence is None
@@ -106,10 +112,12 @@ def is_visible(replay: Replay, model: Any, run: Run, fault: Fault) -> bool:
     if value.dtype != expected.dtype or value.shape != expected.shape:
         return True
     apart = np.abs(as_array(value) - right)
+    if not value.is_floating_point():
+        return bool(apart.any())
     return bool(np.isnan(apart).any() or apart.max() > VISIBLE * np.ptp(right))
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [*MODELS, *EXACT])
 def test_every_seeded_fault_is_named(shared: Path, name: str) -> None:
     path = place(shared, name)
     missed = []
@@ -121,7 +129,7 @@ def test_every_seeded_fault_is_named(shared: Path, name: str) -> None:
         if named != fault.operator:
             missed.append(f"{fault}: {named} was named")
     assert not missed, f"of {len(picked)} faults:\n" + "\n".join(missed)
-    assert len(picked) >= 12
+    assert len(picked) >= LEAST.get(name, 12)
 
 
 def test_compare_says_it_in_words(shared: Path) -> None:

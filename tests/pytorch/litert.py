@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.pytorch.suite import cases
 
 from unlite.flatbuffers.write import build
 from unlite.schema import load
@@ -31,8 +30,8 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
 while True:
-    data, inputs, resize = pickle.load(stdin)
-    kernels = OpResolverType.BUILTIN_REF
+    data, inputs, resize, kernels = pickle.load(stdin)
+    kernels = OpResolverType[kernels]
     try:
         try:
             runner = Interpreter(model_content=data, experimental_op_resolver_type=kernels)
@@ -55,23 +54,6 @@ while True:
 """
 
 
-def own_cases(*operators: str) -> list[Any]:
-    """The suite's cases of some operators, without those that the tests of others judge: strings (PyTorch has none),
-    control flow, and models whose ends are quantized."""
-    other = {"WHILE", "IF", "CALL_ONCE"}
-    found = cases(*operators)
-    return [
-        case
-        for case in found
-        if case.values[0] is None
-        or not (
-            other & set(case.values[0]["ops"])
-            or "STRING" in case.values[0]["tensor_types"]
-            or any(end["quantization"][0] for end in case.values[0]["inputs"] + case.values[0]["outputs"])
-        )
-    ]
-
-
 class RefusedError(Exception):
     """LiteRT does not run the model."""
 
@@ -86,13 +68,18 @@ def _worker() -> subprocess.Popen[bytes]:
     return made
 
 
-def litert(data: bytes, *inputs: np.ndarray, resize: bool = False) -> list[np.ndarray]:
-    """The outputs of LiteRT's reference kernels. Raises RefusedError where it answers with an error, or dies."""
+def litert(
+    data: bytes, *inputs: np.ndarray, resize: bool = False, kernels: str = "BUILTIN_REF"
+) -> list[np.ndarray]:
+    """The outputs of LiteRT's reference kernels. Raises RefusedError where it answers with an error, or dies.
+
+    kernels: a name of its OpResolverType, where others are asked.
+    """
     worker = _worker()
     assert worker.stdin is not None
     assert worker.stdout is not None
     try:
-        pickle.dump((data, inputs, resize), worker.stdin)
+        pickle.dump((data, inputs, resize, kernels), worker.stdin)
         worker.stdin.flush()
         answer = pickle.load(worker.stdout)  # noqa: S301 - our own child
     except (EOFError, BrokenPipeError):

@@ -22,23 +22,33 @@ def all_cases() -> dict[str, dict[str, Any]]:
 
 
 def cases(*operators: str, kinds: tuple[str, ...] = FLOAT_KINDS) -> list[Any]:
-    """Parameters for a test: the scored cases of those kinds in which any of the operators occurs.
+    """Parameters for a test: the scored cases of those kinds in which any of the operators occurs; all, without any.
 
-    Strings have no values in PyTorch; such models are refused, which tests of their own see to. A model with quantized
-    ends takes and gives real numbers once converted, so that its stored integers are no expectation.
+    The id of a case names its operators, so that ``-k CONV_2D`` picks those of one family. Strings and hash tables have
+    no values in PyTorch; such models are refused, which tests of their own see to. A model with quantized ends takes
+    and gives real numbers once converted, so that its stored integers are no expectation of the float kinds.
     """
     chosen = [
         case
         for case in all_cases().values()
         if case["score"]
         and case["kind"] in kinds
-        and (set(case["ops"]) | set(case["custom_ops"])) & set(operators)
-        and "STRING" not in case["tensor_types"]
-        and not any(end["quantization"][0] for end in (*case["inputs"], *case["outputs"]))
+        and (not operators or _operators(case) & set(operators))
+        and not has_no_values(case)
+        and not (kinds == FLOAT_KINDS and any(end["quantization"][0] for end in (*case["inputs"], *case["outputs"])))
     ]
     if not chosen:
         return [pytest.param(None, marks=pytest.mark.skip(reason="../shared/opsuite is not there, or has no case"))]
-    return [pytest.param(case, id=case["id"]) for case in chosen]
+    return [pytest.param(case, id=f"{case['id']}-{'+'.join(sorted(_operators(case)))}") for case in chosen]
+
+
+def _operators(case: dict[str, Any]) -> set[str]:
+    return set(case["ops"]) | set(case["custom_ops"])
+
+
+def has_no_values(case: dict[str, Any]) -> bool:
+    """Whether a model works on strings or hash tables."""
+    return "STRING" in case["tensor_types"] or any(name.startswith("HASHTABLE") for name in case["ops"])
 
 
 def tolerance(case: dict[str, Any]) -> float:

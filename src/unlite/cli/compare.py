@@ -6,6 +6,7 @@ from math import inf, isfinite
 from typing import TYPE_CHECKING
 
 from unlite.cli.output import new_parser, print_json, print_table, printable
+from unlite.cli.progress import progress
 from unlite.model.model import open_model
 
 if TYPE_CHECKING:
@@ -15,13 +16,16 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\
   unlite compare face.tflite                             its PyTorch conversion against LiteRT
+  unlite compare face.tflite face/                       the folder that convert wrote, as it is now
+  unlite compare face.tflite face.onnx                   in ONNX Runtime; .mlpackage in the Core ML evaluator
   unlite compare face.tflite changed.tflite              two files, tensors matched by name
+  unlite compare labeler.tflite --quantized exact        integers, element by element
   unlite compare face.tflite --inputs faces.npz --isolated
   unlite compare face.tflite --html report.html --json"""
 
 CODES = {"same": 0, "different": 1, "not comparable": 2}
 SHOWN = 15
-COLUMNS = ("operator", "tensor", "max_abs", "of range", "floor", "differing", "")
+COLUMNS = ("operator", "tensor", "max_abs", "of range", "floor", "differing", "steps", "")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -29,17 +33,28 @@ def parser() -> argparse.ArgumentParser:
     made = new_parser(
         "compare",
         "Runs a model in LiteRT and its conversion beside it, and tells which operator is the first that differs.\n"
-        "Exit code 0: same; 1: different; 2: not comparable, or trouble.",
+        "Exit code 0: same; 1: different; 2: not comparable, or trouble. A folder is a program: its model.py is run.",
         EXAMPLES,
     )
     made.add_argument("model", metavar="MODEL", help="path or URL of a .tflite: the reference")
-    made.add_argument("other", metavar="OTHER", nargs="?", help="another .tflite; left out: MODEL converted to PyTorch")
+    made.add_argument(
+        "other",
+        metavar="OTHER",
+        nargs="?",
+        help="folder from convert, .onnx, .mlpackage, or another .tflite; left out: MODEL converted to PyTorch",
+    )
     made.add_argument("--inputs", metavar="F", help="inputs by name as .npz, or a picture; left out: random values")
     made.add_argument("--seed", type=int, default=0, metavar="N", help="of the random values (0)")
     made.add_argument("--save-inputs", metavar="F.npz", help="write the inputs that were used")
     made.add_argument("--isolated", action="store_true", help="give each operator the reference's own inputs")
     made.add_argument(
         "--kernels", choices=("reference", "default"), default="reference", help="which of LiteRT's kernels judge"
+    )
+    made.add_argument(
+        "--quantized",
+        choices=("float", "exact"),
+        default="float",
+        help="without OTHER: whether the conversion computes with real numbers, or the kernels' integers",
     )
     made.add_argument("--signature", metavar="KEY", help="the signature to run")
     made.add_argument("--json", action="store_true", help="for programs")
@@ -57,14 +72,17 @@ def run(arguments: argparse.Namespace) -> int:
         inputs = dump_inputs(model, arguments.inputs, seed=arguments.seed, signature=arguments.signature)
         if arguments.save_inputs:
             save_inputs(model, inputs, arguments.save_inputs, arguments.signature)
-        comparison = compare(
-            model,
-            arguments.other,
-            inputs,
-            mode="isolated" if arguments.isolated else "accumulated",
-            kernels=arguments.kernels,
-            signature=arguments.signature,
-        )
+        with progress("comparing", 100) as advance:
+            comparison = compare(
+                model,
+                arguments.other,
+                inputs,
+                mode="isolated" if arguments.isolated else "accumulated",
+                kernels=arguments.kernels,
+                signature=arguments.signature,
+                quantized=arguments.quantized,
+                progress=advance,
+            )
     if arguments.html:
         comparison.save_html(arguments.html)
     if arguments.json:
@@ -78,6 +96,9 @@ def _show(comparison: Comparison) -> None:
     print(f"{comparison.verdict}: {printable(comparison.reason)}")
     if comparison.judge:
         print(f"reference: {comparison.judge}")
+    divergence = comparison.first_divergence
+    if divergence is not None and divergence.source_line is not None:
+        print(f"source: model.py, line {divergence.source_line}")
     if comparison.tensors:
         worst = sorted(comparison.tensors, key=_badness, reverse=True)[:SHOWN]
         print()
@@ -90,8 +111,7 @@ def _badness(tensor: TensorDistance) -> tuple[bool, float]:
 
 
 def _row(tensor: TensorDistance) -> tuple[object, ...]:
-    steps = f"{tensor.max_abs / tensor.step:.3g} steps" if tensor.step and isfinite(tensor.max_abs) else ""
-    state = "differs" if not tensor.ok else "drift" if tensor.drift else steps
+    steps = tensor.steps
     return (
         "" if tensor.operator is None else f"{tensor.operator} {tensor.operator_name}",
         f"{tensor.index} {tensor.name}",
@@ -99,5 +119,6 @@ def _row(tensor: TensorDistance) -> tuple[object, ...]:
         f"{tensor.max_rel:.3g}",
         f"{tensor.floor:.3g}",
         tensor.differing,
-        state,
+        f"{steps:.3g}" if steps is not None and isfinite(steps) else "",
+        tensor.state,
     )

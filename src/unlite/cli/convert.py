@@ -1,18 +1,25 @@
-"""``unlite convert``: a model as source and weights for another framework, with a proof that it is the same."""
+"""``unlite convert``: a model for another framework, with a proof that it is the same.
+
+What the targets share: arguments, outcome, exit codes. What a target does of its own is in ``convert_torch.py`` and its
+like, one file per row of ``TARGETS``.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Protocol
 
+from unlite.cli.new_output import NewOutput
 from unlite.cli.output import new_parser, print_json, printable
-from unlite.errors import MissingExtraError, UnsupportedOperatorError
+from unlite.errors import InvalidValueError, MissingExtraError, UnsupportedOperatorError
 from unlite.model.model import open_model
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
     from unlite.comparison.result import Comparison
     from unlite.model.model import Model
@@ -20,10 +27,81 @@ if TYPE_CHECKING:
 EXAMPLES = """\
   unlite convert face.tflite --to torch -o face           face/model.py and face/model.safetensors
   unlite convert face.tflite --to torch -o face --json    the verdict for programs
-  unlite convert model.tflite --to torch -o out --signature serving_default"""
+  unlite convert model.tflite --to torch -o out --signature serving_default
+  unlite convert face.tflite --to onnx -o face.onnx
+  unlite convert face.tflite --to coreml -o face.mlpackage --image-input input"""
+
+TARGETS = {"torch": "a folder with source and weights", "onnx": "an .onnx", "coreml": "an .mlpackage, an ML program"}
+"""What ``--to`` names: what is written. ``unlite.cli.convert_NAME`` writes it, see ``Target``."""
+
+OPTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
+    "--layout": (
+        ("torch", "onnx"),
+        {"choices": ("nchw", "nhwc"), "help": "channels first, as PyTorch has them (nchw), or as in the file (nhwc)"},
+    ),
+    "--quantized": (
+        ("torch", "onnx"),
+        {
+            "choices": ("float", "exact", "qdq"),
+            "help": "quantized tensors as real numbers (float), as integers (exact), or, with onnx, between "
+            "QuantizeLinear and DequantizeLinear (qdq)",
+        },
+    ),
+    "--real-io": (("onnx",), {"action": "store_true", "help": "quantized ends become float32"}),
+    "--integer-io": (("torch",), {"action": "store_true", "help": "with float: quantized ends stay integers"}),
+    "--requantize": (
+        ("torch", "coreml"),
+        {"choices": ("none", "round"), "help": "with float: leave values real (none), or on the file's grid (round)"},
+    ),
+    "--image-input": (
+        ("coreml",),
+        {"action": "append", "metavar": "NAME", "help": "an input that takes pictures; several times"},
+    ),
+    "--image-color": (("coreml",), {"choices": ("RGB", "BGR", "GRAYSCALE"), "help": "their colours"}),
+    "--image-scale": (
+        ("coreml",),
+        {"nargs": "+", "type": float, "metavar": "X", "help": "pixel * scale + bias, one or per channel"},
+    ),
+    "--image-bias": (("coreml",), {"nargs": "+", "type": float, "metavar": "X", "help": "see --image-scale"}),
+    "--labels": (
+        ("coreml",),
+        {"nargs": "?", "const": True, "metavar": "FILE", "help": "a classifier, with these labels or the model's own"},
+    ),
+    "--precision": (("coreml",), {"choices": ("float16", "float32"), "help": "what is computed in (float16)"}),
+    "--minimum-deployment-target": (
+        ("coreml",),
+        {"choices": ("iOS16", "iOS17", "iOS18"), "help": "the oldest system that it runs on"},
+    ),
+    "--io-layout": (("coreml",), {"choices": ("auto", "file"), "help": "file: ends have the file's shapes"}),
+    "--mac-script": (
+        ("coreml",),
+        {"metavar": "FILE.py", "help": "also write a script that replays the comparison on a Mac"},
+    ),
+}
+"""Options that not every target has: which targets have it, and what argparse is told. Left out, it is None (False)."""
 
 FINE, DIFFERENT, TROUBLE = 0, 1, 2
 NOT_COMPARED = "not compared"
+
+
+class Target(Protocol):
+    """What ``convert_NAME.py`` has, as its own functions and constants."""
+
+    EXTRA: str
+    """The extra that brings what it needs."""
+    LIBRARIES: tuple[str, ...]
+    """Modules that must be installed."""
+
+    def is_own(self, path: str) -> bool:
+        """Whether what is at ``path`` may be replaced."""
+        ...
+
+    def write(self, model: Model, arguments: argparse.Namespace, path: str) -> Callable[[], Comparison]:
+        """Writes the result to ``path``, a free name with the ending of ``-o``, and checks that it loads.
+
+        Returns what compares it with LiteRT.
+        """
+        ...
 
 
 def parser() -> argparse.ArgumentParser:
@@ -35,22 +113,29 @@ def parser() -> argparse.ArgumentParser:
         "2: it cannot be converted, all operators that stand in the way are listed.",
         EXAMPLES,
     )
+    results = "; ".join(f"{name}: {text}" for name, text in TARGETS.items())
     made.add_argument("model", metavar="MODEL", help="path or URL of a .tflite")
-    made.add_argument("--to", choices=("torch",), required=True, help="torch: a folder with source and weights")
-    made.add_argument("-o", "--output", metavar="DIR", required=True, help="the folder; replaced if convert wrote it")
+    made.add_argument("--to", choices=TARGETS, required=True, help=results)
+    made.add_argument("-o", "--output", metavar="OUT", required=True, help="replaced if convert wrote it")
     made.add_argument("--no-compare", action="store_true", help="only check that the result loads")
     made.add_argument("--keep", action="store_true", help="write the result also where it is different")
     made.add_argument("--signature", metavar="KEY", help="the signature to convert")
     made.add_argument("--json", action="store_true", help="for programs")
+    for flag, (targets, facts) in OPTIONS.items():
+        made.add_argument(flag, **(facts | {"help": f"--to {', '.join(targets)}: {facts['help']}"}))
     return made
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Converts; returns 0, 1 or 2."""
-    _check_torch()
+    for flag, (targets, _) in OPTIONS.items():
+        if getattr(arguments, flag.lstrip("-").replace("-", "_")) and arguments.to not in targets:
+            raise InvalidValueError(f"{flag} is an option of --to {' and '.join(targets)}, not of {arguments.to}.")
+    target: Any = import_module(f"unlite.cli.convert_{arguments.to}")
+    _check_libraries(target)
     with open_model(arguments.model) as model:
         try:
-            verdict = _to_torch(model, arguments)
+            verdict = _convert(model, target, arguments)
         except UnsupportedOperatorError as error:
             for operator in error.operators:
                 print(f"not supported: {printable(operator)}", file=sys.stderr)
@@ -62,58 +147,35 @@ def run(arguments: argparse.Namespace) -> int:
         if verdict["output"] is None:
             print("nothing was written; --keep writes it all the same")
         else:
-            print(f"written: {printable(os.path.join(verdict['output'], ''))}")
+            is_folder = os.path.isdir(verdict["output"])
+            print(f"written: {printable(os.path.join(verdict['output'], '') if is_folder else verdict['output'])}")
     return DIFFERENT if verdict["verdict"] == "different" else FINE
 
 
-def _check_torch() -> None:
-    from importlib.util import find_spec
+def _check_libraries(target: Target) -> None:
+    for library in target.LIBRARIES:
+        if find_spec(library) is None:
+            raise MissingExtraError(library, extra=target.EXTRA, purpose="this conversion")
 
-    if find_spec("torch") is None:
-        raise MissingExtraError("torch", extra="torch", purpose="converting to PyTorch")
 
-
-def _to_torch(model: Model, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Writes the folder; what ``--json`` prints."""
-    from unlite.pytorch.folder import NewFolder, load_folder
-    from unlite.pytorch.module import to_torch
-    from unlite.pytorch.source import write_source
-
-    key = arguments.signature
-    graph = model.main if key is None else model.signatures[key].subgraph
-    with NewFolder(arguments.output) as folder:
-        module = to_torch(model, signature=key)
-        source = write_source(module, graph, folder.temporary)
-        network = load_folder(folder.temporary)
+def _convert(model: Model, target: Target, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Writes the result; what ``--json`` prints."""
+    with NewOutput(arguments.output, target.is_own) as new:
+        compare = target.write(model, arguments, new.temporary)
         if arguments.no_compare:
-            folder.keep()
+            new.keep()
             return _verdict(arguments.output, NOT_COMPARED, "--no-compare was given; it loads.", None)
-        comparison = _compare(model, module, network, key)
+        comparison = compare()
         divergence = comparison.first_divergence
-        if divergence is not None and divergence.operator is not None:
-            line = source.lines.get((divergence.subgraph, divergence.operator))
-            divergence = replace(divergence, source_line=line)
         is_kept = comparison.verdict != "different" or arguments.keep
         if is_kept:
-            folder.keep()
-        return _verdict(
-            arguments.output if is_kept else None,
-            comparison.verdict,
-            comparison.reason,
-            None if divergence is None else divergence.to_json(),
-        )
-
-
-def _compare(model: Model, module: Any, network: Any, signature: str | None) -> Comparison:
-    """Compares what was written with the graph that it was written of, and that graph with LiteRT."""
-    from unlite.comparison.compare import compare
-    from unlite.comparison.inputs import graph_of, make_inputs
-    from unlite.comparison.torch_run import module_inputs
-    from unlite.pytorch.folder import check_equal
-
-    values = make_inputs(model, signature=signature)
-    check_equal(module, network, module_inputs(module, graph_of(model, signature), values))
-    return compare(model, module, values, signature=signature)
+            new.keep()
+    return _verdict(
+        arguments.output if is_kept else None,
+        comparison.verdict,
+        comparison.reason,
+        None if divergence is None else divergence.to_json(),
+    )
 
 
 def _verdict(output: str | None, verdict: str, reason: str, divergence: dict[str, Any] | None) -> dict[str, Any]:

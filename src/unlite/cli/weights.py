@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from unlite.model.model import Model
     from unlite.model.tensor import Tensor
     from unlite.model.weights import Axes
 
@@ -24,7 +25,9 @@ EXAMPLES = """\
   unlite weights face.tflite -o face.npz
   unlite weights face.tflite -o face.safetensors --dequantize --layout torch
   unlite weights face.npz --into face.tflite -o changed.tflite
-  unlite weights face.npz --into face.tflite               replaces face.tflite"""
+  unlite weights face.npz --into face.tflite               replaces face.tflite
+  unlite weights face/model.safetensors --into face.tflite -o tuned.tflite
+                                    a folder of 'unlite convert --to torch', re-trained"""
 
 AXES: dict[str, Axes | None] = {"tflite": None, "torch": torch_axes}
 WEIGHT_FILES = (".npz", ".safetensors", ".pth", ".pt")
@@ -35,12 +38,18 @@ def parser() -> argparse.ArgumentParser:
     made = new_parser(
         "weights",
         "Takes all constants of a model out, by name, or puts them back. Arrays that are put back have the tensor's\n"
-        "own type, or are float32: those are quantized with the scale that the model has.",
+        "own type, or are float32: those are quantized with the scale that the model has. The state of a converted\n"
+        "network can be put back, too.",
         EXAMPLES,
     )
     made.add_argument("file", metavar="FILE", help="a model; with --into a .npz, .safetensors or .pth")
     made.add_argument("-o", "--output", metavar="FILE", help="a .npz, .safetensors or .pth; with --into the new model")
     made.add_argument("--into", metavar="MODEL", help="put the weights into this model, and save it (to -o, if given)")
+    made.add_argument(
+        "--new-scales",
+        action="store_true",
+        help="with --into: quantized weights get scales that fit their new values, and their biases what follows",
+    )
     made.add_argument("--dequantize", action="store_true", help="real values as float32 instead of stored integers")
     made.add_argument(
         "--layout",
@@ -56,9 +65,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.into is not None:
         if arguments.dequantize:
             raise InvalidValueError("--dequantize is for taking out: real values are told by their type, float32.")
-        facts = _put(arguments)
-    else:
-        facts = _take(arguments)
+    elif arguments.new_scales:
+        raise InvalidValueError("--new-scales is for putting back: --into MODEL.")
+    facts = _put(arguments) if arguments.into is not None else _take(arguments)
     if arguments.json:
         print_json(facts)
     else:
@@ -125,28 +134,50 @@ def _told(
 
 def _put(arguments: argparse.Namespace) -> dict[str, Any]:
     from unlite.model.weight_files import open_weights
-    from unlite.model.weights import put_weights
+    from unlite.model.weights import keyed_constants, put_weights
 
     layout = arguments.layout
+    metadata: dict[str, str] = {}
     if arguments.file.endswith((".pth", ".pt")):
         from unlite.pytorch.files import read_pth
 
         arrays: Any = read_pth(arguments.file)
     else:
         arrays = open_weights(arguments.file)
+        metadata = arrays.metadata
         if arrays.layout in AXES:
             if layout not in (None, arrays.layout):
                 raise InvalidValueError(f"was written with --layout {arrays.layout}.", file=arguments.file)
             layout = arrays.layout
+    axes = AXES[layout or "tflite"]
     with open_model(arguments.into) as model:
-        with progress("reading", model.file.size) as advance:
-            report = put_weights(model, arrays, axes=AXES[layout or "tflite"], advance=advance)
+        own = all(key in keyed_constants(model) for key in arrays)
+        if own and not arguments.new_scales:
+            with progress("reading", model.file.size) as advance:
+                report = put_weights(model, arrays, axes=axes, advance=advance)
+            facts = {"changed": report.changed, "unchanged": report.unchanged, "clipped": report.clipped}
+        else:
+            facts = _put_state(model, arrays, metadata, axes, arguments)
         saved = model.save(arguments.output)
+    return {"file": saved.path, "how": saved.how, "bytes": saved.size, **facts}
+
+
+def _put_state(
+    model: Model, arrays: Any, metadata: dict[str, str], axes: Axes | None, arguments: argparse.Namespace
+) -> dict[str, Any]:
+    """The state of a converted network; or arrays of constants, where scales are to follow them."""
+    from unlite.pytorch.state_origins import state_origins
+    from unlite.pytorch.store import store_arrays
+
+    origins = state_origins(model, arrays, metadata, arguments.file, axes)
+    known = {key: origin for key, origin in origins.items() if origin is not None}
+    left = tuple(key for key in arrays if key not in known)
+    report = store_arrays(model, {key: arrays[key] for key in known}, known, arguments.new_scales, left)
     return {
-        "file": saved.path,
-        "how": saved.how,
-        "bytes": saved.size,
-        "changed": report.changed,
+        "changed": list(report.changed),
         "unchanged": report.unchanged,
-        "clipped": report.clipped,
+        "clipped": report.saturated,
+        "new scales": list(report.rescaled),
+        "scales kept": report.kept_scales or {},
+        "left out": list(report.left),
     }

@@ -2,32 +2,50 @@
 
 from __future__ import annotations
 
-import os
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from unlite.comparison.inputs import graph_of, make_inputs
 from unlite.comparison.litert import LiteRT, NotRunnable, Run, computed
 from unlite.comparison.result import DIFFERENT, NOT_COMPARABLE, SAME, Comparison
-from unlite.errors import InvalidTypeError, InvalidValueError, MissingExtraError, UnsupportedFormatError
+from unlite.comparison.side import other_side
+from unlite.errors import InvalidValueError
 from unlite.model.model import Model, open_model
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
     from unlite.comparison.result import Divergence, TensorDistance
+    from unlite.comparison.side import Runner
+    from unlite.comparison.torch_judge import TorchJudge
     from unlite.model.subgraph import Subgraph
 
     Array = NDArray[Any]
 
 MODES = ("accumulated", "isolated")
 KERNELS = ("reference", "default")
+QUANTIZED = ("float", "exact")
 _JUDGES = {
     "reference": "LiteRT, reference kernels",
     "optimized": "LiteRT, optimized kernels without delegate",
     "default": "LiteRT, default kernels (XNNPACK)",
 }
+LITERT, CONVERSION, OTHER = 30, 30, 40
+"""How many hundredths of a comparison's time its parts take, more or less."""
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What is compared, and how."""
+
+    model: Model
+    graph: Subgraph
+    inputs: Sequence[Array]
+    mode: str
+    kernels: str
+    signature: str | None
 
 
 def compare(
@@ -39,84 +57,81 @@ def compare(
     mode: str = "accumulated",
     kernels: str = "reference",
     signature: str | None = None,
+    quantized: str = "float",
+    progress: Callable[[int], None] | None = None,
 ) -> Comparison:
     """Runs a model in LiteRT, the other side beside it, and tells whether they are the same network.
 
     Each tensor has a noise floor of its own. In ``accumulated`` mode both sides run from the inputs on; a tensor past
     its floor is computed again from the reference's own inputs, so that drift is told from the operator that is wrong.
+    Quantized integers are compared exactly where both sides have them; under ``kernels="default"`` they may differ by
+    what LiteRT's two sets of kernels differ by. Real numbers against quantized integers are told in steps, and never
+    called a fault.
 
     Args:
         model: The reference: a Model, a path, or bytes.
-        other: None for what ``to_torch`` makes of it; a module (from ``to_torch``, or of one's own: then only outputs
-            are compared); another TFLite model as Model, path or bytes, whose tensors are matched by name.
+        other: None for what ``to_torch`` makes of it; a module (from ``to_torch``, in any layout; or of one's own: then
+            only outputs are compared); a folder that ``convert --to torch`` wrote, whose ``model.py`` is run; an ONNX
+            model (path or ``ModelProto``), run by ONNX Runtime; an ``.mlpackage`` (path or ``MLModel``); another TFLite
+            model as Model, path or bytes, whose tensors are matched by name.
         inputs: See ``make_inputs``: dict by name, sequence, path of an ``.npz``; None for random values.
         seed: Of the random values.
-        mode: ``accumulated``; ``isolated`` gives each operator the reference's own inputs.
+        mode: ``accumulated``; ``isolated`` gives each operator of a module the reference's own inputs.
         kernels: LiteRT's ``reference`` kernels, or its ``default`` ones, as the judge.
         signature: Key of the signature to run.
+        quantized: How ``other=None`` carries quantized tensors: ``float`` or ``exact``, see ``to_torch``.
+        progress: Called with how many more hundredths are done.
 
     Returns:
         The outcome. A model that LiteRT does not run is ``not comparable``, with the reason.
 
     Raises:
         UnsupportedOperatorError: the model cannot be converted.
+        UnsupportedFormatError: the other side does not load or run.
+        MissingExtraError: what runs the other side is not installed.
         InvalidValueError: the inputs are not what the model wants.
     """
-    if mode not in MODES:
-        raise InvalidValueError(f"mode={mode!r} is not one of {', '.join(MODES)}.")
-    if kernels not in KERNELS:
-        raise InvalidValueError(f"kernels={kernels!r} is not one of {', '.join(KERNELS)}.")
+    for name, value, choices in (
+        ("mode", mode, MODES),
+        ("kernels", kernels, KERNELS),
+        ("quantized", quantized, QUANTIZED),
+    ):
+        if value not in choices:
+            raise InvalidValueError(f"{name}={value!r} is not one of {', '.join(choices)}.")
+    if quantized != "float" and other is not None:
+        raise InvalidValueError("quantized= says how compare itself converts the model; here the other side is given.")
+    done = progress or (lambda _: None)
     opened = open_model(model)
     with LiteRT(opened) as judge:
-        graph = graph_of(opened, signature)
         values = make_inputs(opened, inputs, seed=seed, signature=signature)
-        wanted = computed(graph)
-        for each in (kernels, *(other for other in KERNELS if other != kernels)):
-            judge.ask(values, wanted, kernels=each, signature=signature)
+        request = _Request(opened, graph_of(opened, signature), values, mode, kernels, signature)
+        for each in (kernels, *(name for name in KERNELS if name != kernels)):
+            _ask(judge, request, each)
         # From here on LiteRT runs beside us, while PyTorch is loaded.
-        side = _other_side(opened, other, signature)
+        side = other_side(opened, other, signature, quantized)
+        done(CONVERSION)
         if isinstance(side, Model):
-            return _compare_files(opened, judge, side, values, mode, kernels, signature)
+            return _compare_files(judge, side, request)
+        if mode == "isolated" and not side.is_isolable:
+            raise InvalidValueError(f"mode='isolated' is for modules; this is {side.runtime}.")
         answer = judge.answer()
         if isinstance(answer, NotRunnable):
             return Comparison(NOT_COMPARABLE, answer.reason, model=opened.file.name)
         others = _floors(judge)
-        found = _compare_module(opened, graph, side, values, answer, others, mode)
+        done(LITERT)
+        found = _compare_side(request, side, answer, others)
+        done(OTHER)
         if found.verdict == SAME:
             return found
         # Some results hold memory that nobody wrote: what LiteRT does not repeat is no fact.
-        judge.ask(values, wanted, kernels=kernels, signature=signature)
+        _ask(judge, request, kernels)
         again = judge.answer()
         steady = _repeated(answer, again) if isinstance(again, Run) else answer
-        if len(steady.tensors) == len(answer.tensors):
-            return found
-        return _compare_module(opened, graph, side, values, steady, others, mode)
+        return found if len(steady.tensors) == len(answer.tensors) else _compare_side(request, side, steady, others)
 
 
-def _other_side(model: Model, other: Any, signature: str | None) -> Any:
-    """A module, or a Model."""
-    if isinstance(other, Model):
-        return other
-    if isinstance(other, (bytes, bytearray, memoryview)):
-        return open_model(other)
-    if isinstance(other, (str, os.PathLike)):
-        path = os.fspath(other)
-        if os.path.isdir(path) or path.endswith((".onnx", ".mlpackage", ".mlmodel", ".py", ".pth", ".pt")):
-            raise UnsupportedFormatError(
-                "cannot be compared with.", file=path, mend="Wanted: a .tflite, or in Python a module."
-            )
-        return open_model(path)
-    try:
-        import torch
-    except ImportError:
-        raise MissingExtraError("torch", extra="torch", purpose="running a converted model") from None
-    if other is None:
-        from unlite.pytorch.module import to_torch
-
-        return to_torch(model, signature=signature)
-    if not isinstance(other, torch.nn.Module):
-        raise InvalidTypeError(f"a module, a model or a path is wanted to compare with, not {other!r:.60}.")
-    return other
+def _ask(judge: LiteRT, request: _Request, kernels: str) -> None:
+    judge.ask(request.inputs, computed(request.graph), kernels=kernels, signature=request.signature)
 
 
 def _floors(judge: LiteRT) -> dict[int, Array]:
@@ -149,49 +164,33 @@ def _facts(graph: Subgraph, run: Run) -> dict[int, Array]:
     return {index: values for index, values in run.tensors.items() if index not in constant}
 
 
-def _compare_module(
-    model: Model,
-    graph: Subgraph,
-    module: Any,
-    inputs: Sequence[Array],
-    run: Run,
-    others: dict[int, Array],
-    mode: str,
-) -> Comparison:
-    from unlite.comparison.torch_judge import TorchJudge
-
-    judge = TorchJudge(module, graph, inputs, _facts(graph, run), others)
-    tensors = judge.judge(isolated=mode == "isolated")
-    return _outcome(model, tensors, judge.divergence, judge.doubt, _JUDGES[run.kernels])
+def _compare_side(request: _Request, side: Runner, run: Run, others: dict[int, Array]) -> Comparison:
+    facts = _facts(request.graph, run)
+    judge: TorchJudge = side.judge(request.graph, request.inputs, facts, others, run.kernels)
+    tensors = judge.judge(isolated=request.mode == "isolated")
+    outcome = _outcome(request.model, tensors, judge.divergence, judge.doubt, _JUDGES[run.kernels])
+    return replace(outcome, runtime=side.runtime)
 
 
-def _compare_files(
-    model: Model,
-    judge: LiteRT,
-    other: Model,
-    inputs: Sequence[Array],
-    mode: str,
-    kernels: str,
-    signature: str | None,
-) -> Comparison:
+def _compare_files(judge: LiteRT, other: Model, request: _Request) -> Comparison:
     from unlite.comparison.file_judge import judge_files
 
-    if mode == "isolated":
+    if request.mode == "isolated":
         raise InvalidValueError("two files cannot be compared operator by operator: mode='isolated' is for modules.")
     with LiteRT(other) as second:
-        graph = graph_of(other, signature)
-        theirs = make_inputs(other, list(inputs), signature=signature)
-        second.ask(theirs, computed(graph), kernels=kernels, signature=signature)
+        graph, signature = graph_of(other, request.signature), request.signature
+        theirs = make_inputs(other, list(request.inputs), signature=signature)
+        second.ask(theirs, computed(graph), kernels=request.kernels, signature=signature)
         answers = judge.answer(), second.answer()
-        names = model.file.name, other.file.name
+        names = request.model.file.name, other.file.name
         for answer, name in zip(answers, names, strict=True):
             if isinstance(answer, NotRunnable):
                 return Comparison(NOT_COMPARABLE, f"{name}: {answer.reason}", model=names[0])
         mine, yours = (answer for answer in answers if isinstance(answer, Run))
-        tensors, divergence = judge_files(
-            graph_of(model, signature), graph, _facts(graph_of(model, signature), mine), yours.tensors, _floors(judge)
-        )
-        return _outcome(model, tensors, divergence, "", _JUDGES[mine.kernels])
+        facts = _facts(request.graph, mine)
+        tensors, divergence = judge_files(request.graph, graph, facts, yours.tensors, _floors(judge))
+        outcome = _outcome(request.model, tensors, divergence, "", _JUDGES[mine.kernels])
+        return replace(outcome, runtime=f"{names[1]}, in LiteRT too")
 
 
 def _outcome(
@@ -206,16 +205,24 @@ def _outcome(
         verdict, reason = NOT_COMPARABLE, "No tensor is computed on both sides."
     elif doubt:
         verdict = NOT_COMPARABLE
-        reason = f"A quantized model in real numbers: {doubt}."
+        reason = f"A quantized model in real numbers: {doubt}. Integers are compared by quantized='exact'."
     else:
         verdict, reason = SAME, _agreement(tensors)
     return Comparison(verdict, reason, divergence, tensors, judge, model.file.name)
 
 
 def _agreement(tensors: list[TensorDistance]) -> str:
+    """What there is to say of tensors that agree."""
+    exact = [tensor for tensor in tensors if tensor.is_exact]
+    rounded = [tensor for tensor in exact if tensor.is_rounding]
     steps = [tensor.max_abs / tensor.step for tensor in tensors if tensor.step]
     drifted = sum(tensor.drift for tensor in tensors)
     parts = [f"{len(tensors)} tensors agree" if len(tensors) != 1 else "1 tensor agrees"]
+    if exact:
+        parts.append(f"{len(exact) - len(rounded)} of them integers that are equal in every element")
+    if rounded:
+        most = max(tensor.max_abs for tensor in rounded)
+        parts.append(f"{len(rounded)} differ by rounding, at most {most:.0f} steps, as LiteRT's own two kernels do")
     if drifted:
         parts.append(f"{drifted} of them past their noise floor, by drift: each operator is right on its own inputs")
     if steps:

@@ -52,7 +52,11 @@ def fragment(comparison: Comparison) -> str:
         f"<p>{escaped(comparison.reason)}</p>",
     ]
     if comparison.judge:
-        parts.append(f"<p>Reference: {escaped(comparison.judge)}.</p>")
+        against = f", against {escaped(comparison.runtime)}" if comparison.runtime else ""
+        parts.append(f"<p>Reference: {escaped(comparison.judge)}{against}.</p>")
+    first = comparison.first_divergence
+    if first is not None and first.source_line is not None:
+        parts.append(f"<p>Source: model.py, line {first.source_line}.</p>")
     if comparison.tensors:
         parts += [drawing(comparison), table(comparison)]
     return "\n".join(parts)
@@ -73,7 +77,7 @@ def drawing(comparison: Comparison) -> str:
     for place, row in enumerate(rows):
         x = MARGIN + 6 + (WIDTH - MARGIN - 20) * place / span
         y = _height(_power(row))
-        colour = "#b3261e" if not row.ok else "#c98a00" if row.drift else "#2b6cb0"
+        colour = "#b3261e" if not row.ok else "#c98a00" if row.state else "#2b6cb0"
         is_first = first is not None and first.tensor == row.index
         lines.append(
             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{6 if is_first else 3}" fill="{colour}"><title>'
@@ -83,7 +87,7 @@ def drawing(comparison: Comparison) -> str:
     label = "largest difference of each tensor, as a multiple of its noise floor, in the order of running"
     return (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">{"".join(lines)}</svg>'
-        f"<p>Each point is a tensor: its {label}. Blue: within. Yellow: drift. Red: past it.</p>"
+        f"<p>Each point is a tensor: its {label}. Blue: within. Yellow: drift or rounding. Red: past it.</p>"
     )
 
 
@@ -106,7 +110,7 @@ def table(comparison: Comparison) -> str:
     cells = "".join(f"<th{_numeric(i)}>{name}</th>" for i, name in enumerate(head))
     lines = [f"<table><tr>{cells}</tr>"]
     for row in comparison.tensors[:MOST_ROWS]:
-        state = "" if row.ok and not row.drift else "drift" if row.ok else "differs"
+        state = row.state
         values = (
             _place(row),
             f"{row.index} {row.name}",
@@ -114,10 +118,10 @@ def table(comparison: Comparison) -> str:
             _number(row.max_rel),
             _number(row.floor),
             row.differing,
-            _number(row.max_abs / row.step) if row.step else "",
+            "" if row.steps is None else _number(row.steps),
             state,
         )
-        kind = {"differs": ' class="bad"', "drift": ' class="drift"'}.get(state, "")
+        kind = {"differs": ' class="bad"', "drift": ' class="drift"', "rounding": ' class="drift"'}.get(state, "")
         lines.append(f"<tr{kind}>{_cells(values)}</tr>")
     if len(comparison.tensors) > MOST_ROWS:
         lines.append(f"<tr><td>and {len(comparison.tensors) - MOST_ROWS} more</td></tr>")

@@ -28,6 +28,8 @@ class TensorDistance:
         drift: Whether it is that.
         step: Real value of one quantization step where one side carries integers and the other real numbers; None
             elsewhere. Such a distance is reported, and never called a fault.
+        is_exact: Whether both sides carry the same quantized integers: then ``max_abs`` counts steps.
+        is_rounding: Whether it differs no more than LiteRT's two sets of kernels do, which round differently.
     """
 
     subgraph: int
@@ -42,6 +44,22 @@ class TensorDistance:
     ok: bool
     drift: bool = False
     step: float | None = None
+    is_exact: bool = False
+    is_rounding: bool = False
+
+    @property
+    def steps(self) -> float | None:
+        """Largest difference in quantization steps; None where nothing is quantized."""
+        if self.is_exact:
+            return self.max_abs
+        return self.max_abs / self.step if self.step else None
+
+    @property
+    def state(self) -> str:
+        """In a word: ``differs``, ``rounding``, ``drift``; empty for what simply agrees."""
+        if not self.ok:
+            return "differs"
+        return "rounding" if self.is_rounding else "drift" if self.drift else ""
 
     def to_json(self) -> dict[str, Any]:
         """As ``unlite compare --json`` prints it."""
@@ -53,6 +71,7 @@ class TensorDistance:
             "max_rel": _number(self.max_rel),
             "floor": _number(self.floor),
             "differing": self.differing,
+            "steps": None if self.steps is None else _number(self.steps),
             "ok": self.ok,
         }
 
@@ -110,6 +129,7 @@ class Comparison:
         tensors: Every tensor that both sides have, in the order of running.
         judge: Which side is the reference: LiteRT, and its kernels.
         model: The model's file.
+        runtime: What the other side is, or what computed it.
     """
 
     verdict: str
@@ -118,6 +138,7 @@ class Comparison:
     tensors: list[TensorDistance] = field(default_factory=list)
     judge: str = ""
     model: str = ""
+    runtime: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """As ``unlite compare --json`` prints it. NaN and infinities are None."""

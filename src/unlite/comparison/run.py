@@ -112,7 +112,7 @@ def _in_torch(
 
     try:
         with torch.no_grad():
-            results = Walk(module, graph.index, keep).run(*module_inputs(module, graph, inputs))
+            results = Walk(module, graph, keep).run(*module_inputs(module, graph, inputs))
     except NodeError as error:
         raise UnliteError(f"cannot be run: {error}", file=model.file.name) from error
     outputs = results if isinstance(results, (tuple, list)) else (results,)

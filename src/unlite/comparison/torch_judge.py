@@ -30,8 +30,8 @@ from unlite.comparison.torch_run import (
     module_ends,
     module_inputs,
 )
+from unlite.pytorch.carrying import grid, has_grid, is_quantized
 from unlite.pytorch.dtypes import torch_dtype
-from unlite.pytorch.carrying import is_quantized
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,6 +61,8 @@ class TorchJudge:
         inputs: Stored values, in the file's order.
         reference: Index of a tensor -> stored values.
         other_kernels: The same from other kernels, for the noise; empty where they do not run.
+        allows_rounding: Whether quantized integers may differ as those of the two kernels do. Then the other kernels'
+            values are what a module of integers is held against where they differ by more.
     """
 
     def __init__(
@@ -70,6 +72,8 @@ class TorchJudge:
         inputs: Sequence[Array],
         reference: Mapping[int, Array],
         other_kernels: Mapping[int, Array],
+        *,
+        allows_rounding: bool = False,
     ) -> None:
         self._module = module
         self._subgraph = subgraph
@@ -78,7 +82,9 @@ class TorchJudge:
         self._reference = reference
         self._other = other_kernels
         self._carries_floats = getattr(module, "meta", {}).get("unlite.quantized") != "exact"
-        self._known = {**reference, **given}
+        self._allows_rounding = allows_rounding and bool(other_kernels)
+        self._blamed = other_kernels if self._allows_rounding else reference
+        self._known = {**self._blamed, **given}
         self._distances: dict[int, TensorDistance] = {}
         self._problems: dict[int, str] = {}
         self.divergence: Divergence | None = None
@@ -138,6 +144,7 @@ class TorchJudge:
     def _take(self, tensor: Tensor, value: torch.Tensor) -> None:
         distance, floor, step = self._distance(tensor, value)
         operator = tensor.producer
+        exact = is_quantized(tensor) and not value.dtype.is_floating_point
         if value.dtype != (wanted := self._dtype(tensor, value)):
             self._problems[tensor.index] = f"is {value.dtype}, not {wanted}".replace("torch.", "")
         elif tuple(value.shape) != self._reference[tensor.index].shape:
@@ -155,6 +162,8 @@ class TorchJudge:
             distance.differing,
             distance.max_abs <= floor and tensor.index not in self._problems,
             step=step,
+            is_exact=exact,
+            is_rounding=exact and 0 < distance.max_abs <= floor,
         )
 
     def _dtype(self, tensor: Tensor, value: torch.Tensor) -> torch.dtype:
@@ -163,10 +172,13 @@ class TorchJudge:
         return torch_dtype(tensor.dtype, tensor.path)
 
     def _distance(
-        self, tensor: Tensor, value: torch.Tensor, noise: float = 0.0
+        self, tensor: Tensor, value: torch.Tensor, noise: float = 0.0, *, replayed: bool = False
     ) -> tuple[Distance, float, float | None]:
-        """Distance from the reference, floor, and quantization step (None where none applies)."""
-        reference = self._reference[tensor.index]
+        """Distance from the reference, floor, and quantization step (None where none applies).
+
+        replayed: computed from the reference's own inputs, so that nothing has added up.
+        """
+        reference = (self._blamed if replayed else self._reference)[tensor.index]
         other = as_array(value)
         step: float | None = None
         if reference.dtype.name == "bfloat16":
@@ -176,12 +188,16 @@ class TorchJudge:
             quantization = tensor.quantization
             if quantization is not None and quantization.scale:
                 reference = dequantized(reference, quantization)
+                other = held(other, tensor)
                 step = max(quantization.scale)
         elif self._is_hybrid(tensor.producer):
             step = value_span(reference) * HYBRID_PART / QUANTIZED_STEPS if reference.dtype.kind == "f" else 1.0
         if step is not None:
             return measure(reference, other, step * QUANTIZED_STEPS), step * QUANTIZED_STEPS, step
-        floor = max(noise_floor(reference, self._other.get(tensor.index)), noise)
+        kernels = self._other.get(tensor.index)
+        if self._allows_rounding and not replayed and is_quantized(tensor) and kernels is not None:
+            noise = max(noise, measure(reference, kernels, 0.0).max_abs)
+        floor = max(noise_floor(reference, kernels), noise)
         return measure(reference, other, floor), floor, None
 
     def _is_hybrid(self, operator: Operator | None) -> bool:
@@ -221,7 +237,7 @@ class TorchJudge:
         for found in self._ordered():
             if found.ok:
                 continue
-            if replay is None or found.index not in replayable:
+            if replay is None or found.index not in replayable or found.index not in self._blamed:
                 if found.step is None:
                     self._diverges(found, found.max_abs, found.floor, self._problems.get(found.index, ""))
                     return
@@ -230,10 +246,10 @@ class TorchJudge:
             tensor = self._subgraph.tensors[found.index]
             try:
                 value = replay.value(found.index)
-                distance, floor, _ = self._distance(tensor, value)
+                distance, floor, _ = self._distance(tensor, value, replayed=True)
                 if distance.max_abs > floor and found.step is None and value.dtype.is_floating_point:
                     noise = min(NOISE_FACTOR * own_noise(replay, found.index, value), MOST_NOISE * distance.range)
-                    distance, floor, _ = self._distance(tensor, value, noise)
+                    distance, floor, _ = self._distance(tensor, value, noise, replayed=True)
             except NodeError as error:
                 self._diverges(found, np.inf, found.floor, str(error))
                 return
@@ -297,6 +313,14 @@ class TorchJudge:
         outputs = self._subgraph.outputs
         number, name = (outputs[0].index, outputs[0].name) if outputs else (-1, "")
         self.divergence = Divergence(self._subgraph.index, None, "", number, name, np.inf, 0.0, problem)
+
+
+def held(values: Array, tensor: Tensor) -> Array:
+    """Real values as far as a quantized tensor can hold them: integers saturate, real numbers go on."""
+    if not has_grid(tensor):
+        return values
+    scale, zero_point, low, high = grid(tensor)
+    return np.clip(values, (low - zero_point) * scale, (high - zero_point) * scale)
 
 
 def called_graphs(operator: Operator) -> list[Subgraph]:

@@ -193,7 +193,13 @@ def carried(stored: Array, tensor: Tensor, floats: bool) -> torch.Tensor:
     """Stored values as a module carries them: real numbers for quantized ones, where it computes with ``floats``."""
     if stored.dtype.name == "bfloat16":
         return torch.from_numpy(np.array(stored).view(np.int16)).view(torch.bfloat16)
-    if floats and stored.dtype.kind in "iu" and is_quantized(tensor) and tensor.quantization is not None and tensor.quantization.scale:
+    if (
+        floats
+        and stored.dtype.kind in "iu"
+        and is_quantized(tensor)
+        and tensor.quantization is not None
+        and tensor.quantization.scale
+    ):
         return torch.from_numpy(dequantized(stored, tensor.quantization))
     return torch.from_numpy(np.array(stored, order="C"))
 

@@ -212,6 +212,7 @@ def repeat_while(
     first values need none.
     """
     if torch.compiler.is_compiling():
+        values = tuple(value.clone() for value in values)  # it takes none that is another one as well
         return torch.ops.higher_order.while_loop(condition, body, values, others)  # type: ignore[no-any-return]
     while condition(*values, *others):
         values = body(*values, *others)

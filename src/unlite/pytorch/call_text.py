@@ -14,6 +14,14 @@ from unlite.errors import UnsupportedOperatorError
 from unlite.pytorch.layers import even
 from unlite.pytorch.trace import HELPERS
 
+_CONVOLUTION = (None, 1, 0, 1, 1)  # bias, stride, padding, dilation, groups
+_TRANSPOSED = (None, 1, 0, 0, 1, 1)  # bias, stride, padding, output_padding, groups, dilation
+LAST_DEFAULTS: dict[str, tuple[int | None, ...]] = {
+    **{f"F.conv{rank}d": _CONVOLUTION for rank in (1, 2, 3)},
+    **{f"F.conv_transpose{rank}d": _TRANSPOSED for rank in (1, 2, 3)},
+    "F.linear": (None,),
+}
+"""What functions without a signature take by default, from their third argument on."""
 POOLS = ("F.avg_pool1d", "F.avg_pool2d", "F.avg_pool3d", "F.max_pool1d", "F.max_pool2d", "F.max_pool3d")
 
 
@@ -57,6 +65,19 @@ def _defaults(function: Any) -> dict[str, Any]:
     except (TypeError, ValueError):
         return {}
     return {entry.name: entry.default for entry in parameters if entry.default is not entry.empty}
+
+
+def without_last_defaults(name: str, args: Any) -> tuple[Any, ...]:
+    """Arguments without those at the end that say what holds anyway."""
+    given, defaults = list(args), LAST_DEFAULTS.get(name, ())
+    while 2 < len(given) <= 2 + len(defaults) and _says_nothing(given[-1], defaults[len(given) - 3]):
+        given.pop()
+    return tuple(given)
+
+
+def _says_nothing(value: Any, default: int | None) -> bool:
+    plain = even(value)
+    return plain is None if default is None else type(plain) is int and plain == default
 
 
 def plain_pool(args: Any, kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:

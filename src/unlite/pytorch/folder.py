@@ -1,10 +1,9 @@
-"""Folders with a written model: put in place as a whole, recognised, and loaded."""
+"""Folders with a written model: recognised, and loaded."""
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 from contextlib import suppress
 from hashlib import sha256
@@ -12,87 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from unlite.errors import SaveError, UnliteError, UnsupportedFormatError
-from unlite.flatbuffers.sink import write_error
-from unlite.model.save import sync_folder
+from unlite.errors import UnliteError, UnsupportedFormatError
 from unlite.pytorch.source import DIGEST, MARK, SOURCE
 from unlite.pytorch.source_frame import WEIGHTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import TracebackType
 
     from torch import fx
-    from typing_extensions import Self
 
 LARGEST_HEADER = 1 << 28  # bytes of the header of a .safetensors that are looked at
-
-
-class NewFolder:
-    """A folder that takes its name when it is whole: ``with NewFolder(path) as new: ...; new.keep()``.
-
-    What was there before is replaced if convert wrote it, and nobody changed it. Without ``keep`` nothing is left.
-
-    Args:
-        path: Its name.
-
-    Attributes:
-        temporary: Where to write in the meantime, beside it.
-
-    Raises:
-        SaveError: something else is there, or nothing can be written.
-    """
-
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = os.fspath(path)
-        self._target = os.path.realpath(self.path)  # a link stays a link
-        self._is_kept = False
-        if os.path.lexists(self._target) and not is_written(self._target):
-            raise SaveError(
-                "is there already, and holds something else than what convert wrote; it is left alone.",
-                file=self.path,
-                mend="Name another folder, or remove this one yourself.",
-            )
-        folder, name = os.path.split(self._target)
-        self.temporary = os.path.join(folder, f".{name[:100]}.unlite-{os.urandom(6).hex()}.tmp")
-
-    def __enter__(self) -> Self:
-        try:
-            os.mkdir(self.temporary)
-        except OSError as error:
-            raise write_error(error, self.path) from error
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        try:
-            if self._is_kept and error is None:
-                self._take_name()
-        except OSError as failure:
-            raise write_error(failure, self.path) from failure
-        finally:
-            shutil.rmtree(self.temporary, ignore_errors=True)
-
-    def keep(self) -> None:
-        """Gives the folder its name at the end of the ``with``."""
-        self._is_kept = True
-
-    def _take_name(self) -> None:
-        old = f"{self.temporary}.old"
-        replaces = os.path.lexists(self._target)
-        for name in os.listdir(self.temporary):
-            with open(os.path.join(self.temporary, name), "rb+") as file:
-                os.fsync(file.fileno())
-        if replaces:
-            os.rename(self._target, old)
-        try:
-            os.rename(self.temporary, self._target)
-        except BaseException:
-            if replaces:
-                os.rename(old, self._target)
-            raise
-        sync_folder(os.path.dirname(self._target))
-        if replaces:
-            shutil.rmtree(old, ignore_errors=True)
 
 
 def is_written(path: str) -> bool:

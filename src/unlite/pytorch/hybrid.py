@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
 
+from unlite.errors import UnsupportedOperatorError
 from unlite.pytorch.activations import ACTIVATIONS
-from unlite.pytorch.exact import centred, constant, largest_sum, sum_type, without
+from unlite.pytorch.exact import centred, constant, is_integer, largest_sum, sum_type, without
 from unlite.pytorch.trace import helper
 
 if TYPE_CHECKING:
@@ -86,6 +88,52 @@ def hybrid(
         return activate(result) if activate else result
 
     return on_reals
+
+
+@helper
+def hybrid_linear(x: torch.Tensor, weight: torch.Tensor, scale: float | torch.Tensor, symmetric: bool) -> torch.Tensor:
+    """``x @ weight.T`` of integers: each row of x is quantized. x: [..., I] -> [..., O], float32.
+
+    weight: integers [O, I] in a real type that holds their sums; scale: of all of them, or of each row [O].
+    Source: LiteRT portable_tensor_utils.cc, PortableMatrixBatchVectorMultiplyAccumulate.
+    """
+    integers, step = quantize_symmetric(x, (-1,)) if symmetric else quantize_asymmetric(x, (-1,))
+    return F.linear(integers.to(weight.dtype), weight).float() * (step * scale)
+
+
+def linear(x: Any, weight: Any, place: int, options: Options, bias: Any = None) -> Any:
+    """``x @ weight.T + bias``, where the weight is input ``place`` of the operator, of real numbers or integers."""
+    if not is_integer(weight):
+        return F.linear(x, weight, bias)
+    made = hybrid_linear(x, in_real_type([weight])[0], options.inputs[place].scale, is_symmetric(options))
+    return made if bias is None else made + bias
+
+
+def in_real_type(weights: list[Any]) -> list[Any]:
+    """Integer weights [O, I] in one real type, in which their sums are exact. None stays."""
+    dtype = sum_type(max((largest_sum(weight, 0, REACH, 0) for weight in weights if weight is not None), default=0))
+    return [None if weight is None else centred(signed(weight), 0, dtype) for weight in weights]
+
+
+def signed(weight: Any) -> Any:
+    """A weight as recurrent kernels read it: UINT8 as INT8."""
+    return weight.view(torch.int8) if weight.dtype is torch.uint8 else weight
+
+
+def real_weight(weight: Any, place: int, options: Options) -> Any:
+    """The real numbers of a weight, input ``place`` of a recurrent operator; there is no zero point."""
+    return signed(weight).to(torch.float32) * options.inputs[place].scale if is_integer(weight) else weight
+
+
+def with_real_inputs(function: Callable[..., Any]) -> Callable[..., Any]:
+    """An operator that takes integers as its weights only: its function, which knows what to do with them."""
+
+    def exact(x: Any, *rest: Any, options: Options) -> Any:
+        if is_integer(x):
+            raise UnsupportedOperatorError("it has no kernel for integers but as weights.", operators=(options.path,))
+        return function(x, *rest, options=options)
+
+    return exact
 
 
 def _pair(value: Any) -> tuple[Any, Any]:

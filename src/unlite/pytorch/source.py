@@ -22,6 +22,7 @@ from unlite.pytorch.helper_text import HelperTexts
 from unlite.pytorch.layers import Attributes, Member, Place, Stored, make_layers
 from unlite.pytorch.lines import WIDTH, Line, wrapped
 from unlite.pytorch.naming import MODULE_NAMES, Identifiers, class_name, literal, own_name, quoted
+from unlite.pytorch.origins import PLACES, module_origins, to_header
 from unlite.pytorch.permutes import remove_permutes
 from unlite.pytorch.source_frame import WEIGHTS, Frame, title_of
 from unlite.pytorch.statements import Forward
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 SOURCE = "model.py"
 TENSORS, DIGEST = "unlite.tensors", "unlite.source"
 """Keys of the header of model.safetensors: JSON of key -> tensor; SHA-256 of the model.py that was written with it."""
+ENDS, MODE = "unlite.io", "unlite.quantized"
+"""The same keys as in the module's ``meta``: what inputs and outputs are, and how numbers are carried."""
 MARK = "# Written by unlite convert."
 """First line of a written model.py: what convert itself wrote it may replace."""
 CALLS = {torch.ops.higher_order.while_loop}
@@ -74,13 +77,16 @@ def write_source(module: fx.GraphModule, subgraph: Subgraph, folder: str | os.Pa
     source = Writer(module, subgraph).source()
     names = module.meta[TENSORS]
     tensors = {key: names.get(stored.key, stored.key) for key, stored in source.tensors.items()}
+    origins = module_origins(module)
+    places = {key: origins[stored.key] for key, stored in source.tensors.items() if stored.key in origins}
     target = os.fspath(folder)
     try:
         with open(os.path.join(target, SOURCE), "w", encoding="ascii", newline="\n") as file:
             file.write(source.text)
         path = os.path.join(target, WEIGHTS)
         digest = sha256(source.text.encode("ascii")).hexdigest()
-        metadata = {"format": "pt", TENSORS: json.dumps(tensors), DIGEST: digest}
+        metadata = {"format": "pt", TENSORS: json.dumps(tensors), PLACES: to_header(places), DIGEST: digest}
+        metadata[ENDS], metadata[MODE] = json.dumps(module.meta[ENDS]), module.meta[MODE]
         save_file(_values(module, source.tensors), path, metadata)
         os.chmod(path, os.stat(os.path.join(target, SOURCE)).st_mode & 0o777)  # for others too, as any new file is
     except (OSError, SafetensorError, KeyError, ValueError) as error:
@@ -119,8 +125,7 @@ class Writer:
         self._parts: list[list[Line]] = []
         # Operators that leave nothing behind, such as the DEQUANTIZE of a constant, belong to what follows them.
         self._present = {node.meta.get("tflite") for node in module.graph.nodes if node.op != "get_attr"}
-        inputs = {node.meta["tensor"]: node.meta["val"] for node in module.graph.nodes if node.op == "placeholder"}
-        self._frame = Frame(subgraph, self._name, inputs, self._helpers.imports)
+        self._frame = Frame(subgraph, self._name, module, self._helpers.imports)
 
     def source(self) -> Source:
         """The whole file."""

@@ -7,12 +7,13 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import fx
 
 from unlite.pytorch.lines import wrapped
 from unlite.pytorch.naming import literal, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection
 
     from unlite.model.subgraph import Subgraph
     from unlite.model.tensor import Tensor
@@ -28,18 +29,32 @@ class Frame:
     Args:
         subgraph: What is written.
         name: Class of the network.
-        inputs: Index of each input -> a fake tensor like it.
+        module: From ``to_torch``.
         imports: Import lines that helpers need.
     """
 
-    def __init__(self, subgraph: Subgraph, name: str, inputs: Mapping[int, Any], imports: Collection[str]) -> None:
-        self._subgraph, self._name, self._shapes, self._imports = subgraph, name, inputs, imports
+    def __init__(self, subgraph: Subgraph, name: str, module: fx.GraphModule, imports: Collection[str]) -> None:
+        self._subgraph, self._name, self._imports = subgraph, name, imports
+        nodes = module.graph.find_nodes(op="placeholder")
+        self._shapes = {node.meta["tensor"]: node.meta["val"] for node in nodes}
+        (found,) = module.graph.output_node().args
+        self._results = [
+            node.meta.get("val") if isinstance(node, fx.Node) else None
+            for node in (found if isinstance(found, (tuple, list)) else (found,))
+        ]
+        self._first = {(end["kind"], end["index"]): end["layout"] == "NCHW" for end in module.meta["unlite.io"]}
 
     def docstring(self) -> tuple[str, list[str]]:
         """The first line of the file's docstring, and the others."""
         file = quoted(_file_of(self._subgraph) or "a model in memory")
-        inputs = [_described(tensor, self._shapes.get(tensor.index)) for tensor in self._subgraph.inputs]
-        outputs = [_described(tensor) for tensor in self._subgraph.outputs]
+        inputs = [
+            _described(tensor, self._shapes.get(tensor.index), self._first["input", place])
+            for place, tensor in enumerate(self._subgraph.inputs)
+        ]
+        outputs = [
+            _described(tensor, result, self._first["output", place])
+            for place, (tensor, result) in enumerate(zip(self._subgraph.outputs, self._results, strict=True))
+        ]
         body = ["", "Inputs:", *(f"    {line}" for line in inputs), "Outputs:", *(f"    {line}" for line in outputs)]
         return f"{quoted(title_of(self._subgraph))}, converted from {file}.", body
 
@@ -83,9 +98,14 @@ class Frame:
         return [*lines, "    for output in outputs:", "        print(list(output.shape), output.dtype)"]
 
 
-def _described(tensor: Tensor, fake: Any = None) -> str:
+def _described(tensor: Tensor, fake: Any, channels_first: bool) -> str:
     """A tensor in words; sizes that the file leaves open are N."""
-    shape = ", ".join("N" if size < 0 else str(size) for size in tensor.shape_signature)
+    sizes = list(tensor.shape_signature)
+    if fake is not None and fake.ndim != len(sizes):  # the file leaves its rank open
+        sizes = list(fake.shape)
+    elif channels_first:
+        sizes.insert(1, sizes.pop())
+    shape = ", ".join("N" if size < 0 else str(size) for size in sizes)
     dtype = str(fake.dtype).removeprefix("torch.") if fake is not None else tensor.dtype.lower()
     return f"{quoted(tensor.name)} [{shape}] {dtype}"
 

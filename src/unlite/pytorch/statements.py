@@ -13,7 +13,7 @@ import torch
 from torch import fx
 from torch.fx.node import map_arg
 
-from unlite.pytorch.call_text import POOLS, plain_pool, torch_name, without_defaults
+from unlite.pytorch.call_text import POOLS, plain_pool, torch_name, without_defaults, without_last_defaults
 from unlite.pytorch.lines import WIDTH, Line, wrapped
 from unlite.pytorch.naming import Identifiers, Symbol, literal
 from unlite.pytorch.permutes import REDUCTIONS, is_impure
@@ -272,6 +272,7 @@ class Forward:
         name = self._helpers.get(node.target) or torch_name(node.target)
         if name in POOLS:
             args, kwargs = plain_pool(args, kwargs)
+        args = without_last_defaults(name, args)
         return f"{name}({self._list(args, without_defaults(node.target, kwargs))})", ATOM
 
     def _control(self, node: fx.Node) -> tuple[str, int]:
@@ -289,7 +290,7 @@ class Forward:
 
     def _index(self, value: Any) -> str:
         if isinstance(value, (tuple, list)) and value:
-            return ", ".join(map(self._index, value)) + ("," if len(value) == 1 else "")
+            return ", ".join(map(self._index, value))
         if isinstance(value, slice):
             ends = f"{self._bound(value.start)}:{self._bound(value.stop)}"
             return ends if value.step is None else f"{ends}:{self._bound(value.step)}"

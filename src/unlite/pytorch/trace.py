@@ -1,32 +1,28 @@
 """Stand-ins for tensors while a subgraph is lowered: what is done with them becomes nodes of a torch.fx graph.
 
 An operator's function is plain PyTorch. Called with stand-ins it computes nothing: each torch call is recorded as a
-node, and run once on fake tensors, so that ranks, types and example shapes are known further on. Sizes read from a
-stand-in are stand-ins themselves; a graph therefore takes other input shapes than the one it was made with.
+node, and run once on examples without values, so that ranks, types and example shapes are known further on. Sizes read
+from a stand-in are stand-ins themselves; a graph therefore takes other input shapes than the one it was made with.
 """
 
 from __future__ import annotations
 
 import functools
-import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
 from torch import fx
-from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException, FakeTensorMode
 from torch.fx.node import map_arg
 from torch.fx.proxy import GraphAppendingTracer
 
 from unlite.errors import InvalidValueError
+from unlite.pytorch.examples import UNKNOWN, example, example_result, holds_unknown
 
 if TYPE_CHECKING:
     from unlite.pytorch.constants import Constant
 
 F = TypeVar("F", bound=Callable[..., Any])
-UNKNOWN = object()
-"""Fake result of a call whose shape depends on values."""
 
 
 class Shape(Sequence[Any]):
@@ -106,11 +102,10 @@ class Value(fx.Proxy):
 
 
 class Tracer(GraphAppendingTracer):
-    """Records calls, runs them on fake tensors, and marks each node with the operator that made it."""
+    """Records calls, runs them on examples, and marks each node with the operator that made it."""
 
-    def __init__(self, mode: FakeTensorMode | None = None) -> None:
+    def __init__(self) -> None:
         super().__init__(fx.Graph())
-        self.mode = mode or FakeTensorMode(allow_non_fake_inputs=True)
         self.place: Any = None  # what nodes are marked with: the operator at work
         self.in_order: Callable[[Value, tuple[int, ...]], Value] = lambda value, axes: cast(
             "Value", value.permute(*axes)
@@ -147,54 +142,17 @@ class Tracer(GraphAppendingTracer):
 
     def evaluate(self, node: fx.Node) -> Any:
         """The fake result of a node; UNKNOWN where it depends on values."""
-        arguments = map_arg((node.args, node.kwargs), lambda n: n.meta["val"])
-        if _holds_unknown(arguments):
-            return UNKNOWN
-        args, kwargs = arguments
+        args, kwargs = map_arg((node.args, node.kwargs), lambda n: n.meta["val"])
         target: Any = node.target
-        call = getattr(args[0], target) if node.op == "call_method" else target
-        rest = args[1:] if node.op == "call_method" else args
-        try:
-            with self.mode, torch.no_grad(), _quiet(node.meta["guessed"]):
-                return call(*rest, **kwargs)
-        except _VALUE_DEPENDENT:
+        if holds_unknown((args, kwargs)) or target is read_ints.__wrapped__:  # type: ignore[attr-defined]  # as written
             return UNKNOWN
-        except (RuntimeError, ValueError, IndexError):
-            if not node.meta["guessed"]:
-                raise
-            return UNKNOWN  # the guess does not fit; the real value may
+        if node.op == "call_method":
+            target = getattr(type(args[0]), target)
+        return example_result(target, args, kwargs, guessed=node.meta["guessed"])
 
     def fake(self, shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
-        """A fake tensor."""
-        with self.mode:
-            return torch.empty(tuple(shape), dtype=dtype)
-
-
-_VALUE_DEPENDENT = (DataDependentOutputException, DynamicOutputShapeException)
-
-
-@contextmanager
-def _quiet(guessed: bool) -> Iterator[None]:
-    """Keeps PyTorch from reporting, as an internal error, that a guessed shape does not fit."""
-    before = _FAKE_LOG.disabled
-    _FAKE_LOG.disabled = before or guessed
-    try:
-        yield
-    finally:
-        _FAKE_LOG.disabled = before
-
-
-_FAKE_LOG = logging.getLogger("torch._subclasses.fake_tensor")
-
-
-def _holds_unknown(value: Any) -> bool:
-    if isinstance(value, (tuple, list)):
-        return any(_holds_unknown(entry) for entry in value)
-    if isinstance(value, dict):
-        return any(_holds_unknown(entry) for entry in value.values())
-    if isinstance(value, slice):
-        return _holds_unknown((value.start, value.stop, value.step))
-    return value is UNKNOWN
+        """An example of a tensor."""
+        return example(shape, dtype)
 
 
 def helper(function: F) -> F:

@@ -1,0 +1,61 @@
+"""``unlite convert --to coreml``: an ``.mlpackage``, an ML program."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from unlite.errors import InvalidValueError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+    from unlite.comparison.result import Comparison
+    from unlite.model.model import Model
+
+EXTRA = "coreml"
+LIBRARIES = ("torch", "coremltools")
+SUFFIX = ".mlpackage"
+
+
+def is_own(path: str) -> bool:
+    """Whether what is there is a package; others' look the same, so that any one may be replaced."""
+    return os.path.isdir(path) and os.path.isfile(os.path.join(path, "Manifest.json")) and path.endswith(SUFFIX)
+
+
+def write(model: Model, arguments: argparse.Namespace, path: str) -> Callable[[], Comparison]:
+    """Writes the package, and loads what was written."""
+    from unlite.coreml.evaluate import Program
+    from unlite.coreml.images import ImageInput
+    from unlite.coreml.module import to_coreml
+
+    if not path.endswith(SUFFIX):
+        raise InvalidValueError(f"Core ML's packages end in {SUFFIX}.", file=arguments.output)
+    if arguments.image_input is None and (arguments.image_color or arguments.image_scale or arguments.image_bias):
+        raise InvalidValueError("which input takes pictures? --image-input NAME tells.")
+    each = ImageInput(arguments.image_color, arguments.image_scale, arguments.image_bias)
+    made = to_coreml(
+        model,
+        images=dict.fromkeys(arguments.image_input, each) if arguments.image_input else None,
+        class_labels=arguments.labels,
+        precision=arguments.precision or "float16",
+        minimum_deployment_target=arguments.minimum_deployment_target,
+        io_layout=arguments.io_layout or "auto",
+        requantize=arguments.requantize or "none",
+        signature=arguments.signature,
+    )
+    made.save(path)
+    Program(path)
+    if arguments.mac_script:
+        from unlite.coreml.mac_script import write_script
+
+        write_script(model, path, arguments.mac_script, package=arguments.output, signature=arguments.signature)
+
+    def compare() -> Comparison:
+        """What was written, evaluated, against LiteRT."""
+        from unlite.comparison.compare import compare as compare_models
+
+        return compare_models(model, path, signature=arguments.signature)
+
+    return compare

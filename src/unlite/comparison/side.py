@@ -1,0 +1,200 @@
+"""The other side of a comparison: a module, a folder, an ONNX model, a Core ML package, another TFLite model."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Protocol
+
+from unlite.errors import InvalidTypeError, MissingExtraError, UnsupportedFormatError
+from unlite.model.model import Model, open_model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+    from torch import fx
+
+    from unlite.comparison.candidate import Candidate
+    from unlite.comparison.torch_judge import TorchJudge
+    from unlite.model.subgraph import Subgraph
+
+    Array = NDArray[Any]
+
+ONNX, CORE_ML = (".onnx",), (".mlpackage", ".mlmodel")
+REFUSED = (".py", ".pth", ".pt")
+
+
+class Runner(Protocol):
+    """A side that is compared tensor by tensor.
+
+    Attributes:
+        runtime: What runs it, for people.
+        is_isolable: Whether its operators can be given the reference's own inputs.
+    """
+
+    runtime: str
+    is_isolable: bool
+
+    def judge(
+        self,
+        subgraph: Subgraph,
+        inputs: Sequence[Array],
+        reference: Mapping[int, Array],
+        other_kernels: Mapping[int, Array],
+        kernels: str,
+    ) -> TorchJudge:
+        """The judge over this side, for what LiteRT gave."""
+        ...
+
+
+class _Module:
+    """A module."""
+
+    runtime, is_isolable = "a module in PyTorch", True
+
+    def __init__(self, module: Any) -> None:
+        self._module = module
+
+    def judge(
+        self,
+        subgraph: Subgraph,
+        inputs: Sequence[Array],
+        reference: Mapping[int, Array],
+        other_kernels: Mapping[int, Array],
+        kernels: str,
+    ) -> TorchJudge:
+        from unlite.comparison.torch_judge import TorchJudge
+
+        exact = getattr(self._module, "meta", {}).get("unlite.quantized") == "exact"
+        return TorchJudge(
+            self._module,
+            subgraph,
+            inputs,
+            reference,
+            other_kernels,
+            allows_rounding=exact and kernels != "reference",
+        )
+
+
+class _Converted:
+    """Something that another runtime computes; a module beside it tells drift from fault.
+
+    Args:
+        runtime: What runs it, for people.
+        run: Gives the candidate for subgraph, inputs, the reference's values, and what gives the module beside.
+        bridge: Gives the module beside.
+    """
+
+    is_isolable = False
+
+    def __init__(self, runtime: str, run: Callable[..., Candidate], bridge: Callable[[], fx.GraphModule]) -> None:
+        self.runtime = runtime
+        self._run = run
+        self._make = bridge
+        self._made: fx.GraphModule | None = None
+        self._candidate: Candidate | None = None
+
+    def _bridge(self) -> fx.GraphModule:
+        if self._made is None:
+            self._made = self._make()
+        return self._made
+
+    def judge(
+        self,
+        subgraph: Subgraph,
+        inputs: Sequence[Array],
+        reference: Mapping[int, Array],
+        other_kernels: Mapping[int, Array],
+        kernels: str,
+    ) -> TorchJudge:
+        from unlite.comparison.candidate import CandidateJudge
+
+        if self._candidate is None:
+            self._candidate = self._run(subgraph, inputs, reference, self._bridge)
+        exact = kernels != "reference"
+        return CandidateJudge(
+            self._candidate, self._bridge, subgraph, inputs, reference, other_kernels, allows_rounding=exact
+        )
+
+
+def other_side(model: Model, other: Any, signature: str | None, quantized: str) -> Runner | Model:
+    """What a model is compared with.
+
+    Args:
+        model: The model.
+        other: What the caller of ``compare`` gave.
+        signature: Key of the signature to run.
+        quantized: How the model is converted where ``other`` is None.
+
+    Raises:
+        UnsupportedFormatError: a path that leads to nothing of these.
+        InvalidTypeError: an object that is nothing of these.
+    """
+    if isinstance(other, Model):
+        return other
+    if isinstance(other, (bytes, bytearray, memoryview)):
+        return open_model(other)
+    path = os.fspath(other) if isinstance(other, (str, os.PathLike)) else None
+    if path is not None and not _is_converted(path):
+        if path.endswith(REFUSED):
+            raise UnsupportedFormatError(
+                "cannot be compared with.",
+                file=path,
+                mend="Wanted: a .tflite, .onnx or .mlpackage, a folder from unlite convert, or in Python a module.",
+            )
+        return open_model(path)
+    try:
+        import torch
+    except ImportError:
+        raise MissingExtraError("torch", extra="torch", purpose="running a converted model") from None
+
+    def bridge() -> fx.GraphModule:
+        return _to_torch(model, signature, "float")
+
+    if other is None:
+        return _Module(_to_torch(model, signature, quantized))
+    if isinstance(other, torch.nn.Module):
+        return _Module(other)
+    suffix = "" if path is None else os.path.splitext(path.rstrip("/\\"))[1].lower()
+    if suffix in ONNX or type(other).__name__ == "ModelProto":
+        from unlite.comparison.onnx_run import run_onnx
+
+        def run_in_onnx(subgraph: Subgraph, inputs: Sequence[Array], *_: Any) -> Candidate:
+            return run_onnx(other, subgraph, inputs)
+
+        return _Converted("ONNX Runtime", run_in_onnx, bridge)
+    if suffix in CORE_ML or type(other).__name__ == "MLModel":
+        from unlite.comparison.coreml_run import RUNTIME, run_coreml
+
+        def run_in_coreml(subgraph: Subgraph, inputs: Sequence[Array], *_: Any) -> Candidate:
+            return run_coreml(other, subgraph, inputs)
+
+        return _Converted(RUNTIME, run_in_coreml, bridge)
+    if path is not None:
+        from unlite.comparison.folder_run import WrittenFolder
+
+        folder = WrittenFolder(path)
+
+        def run_folder(
+            subgraph: Subgraph,
+            inputs: Sequence[Array],
+            known: Mapping[int, Array],
+            module: Callable[[], fx.GraphModule],
+        ) -> Candidate:
+            return folder.run(module(), subgraph, inputs, known)
+
+        return _Converted(
+            "the folder's model.py in PyTorch", run_folder, lambda: _to_torch(model, signature, folder.quantized)
+        )
+    raise InvalidTypeError(f"a module, a model or a path is wanted to compare with, not {other!r:.60}.")
+
+
+def _is_converted(path: str) -> bool:
+    """Whether a path names a conversion: an ONNX or Core ML model by its ending, or a folder."""
+    return path.rstrip("/\\").lower().endswith((*ONNX, *CORE_ML)) or os.path.isdir(path)
+
+
+def _to_torch(model: Model, signature: str | None, quantized: str) -> fx.GraphModule:
+    from unlite.pytorch.module import to_torch
+
+    return to_torch(model, signature=signature, quantized=quantized)
