@@ -2,15 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.pytorch.litert import Constant, Made, agree, convert, one_operator, own_cases
-from tests.pytorch.suite import check_case
+from tests.pytorch.litert import Constant, Made, agree, convert, one_operator
 
 PLAIN = ("RELU", "RELU6", "RELU_N1_TO_1", "RELU_0_TO_1", "ELU", "HARD_SWISH", "LOGISTIC", "TANH", "LOG_SOFTMAX")
-
-
-@pytest.mark.parametrize("case", own_cases(*PLAIN, "LEAKY_RELU", "PRELU", "GELU", "SOFTMAX"))
-def test_suite(case):
-    check_case(case)
 
 
 def values(*shape: int) -> np.ndarray:

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.pytorch.litert import DTYPES, Constant, Made, agree, convert, one_operator, own_cases, run
-from tests.pytorch.suite import check_case
+from tests.pytorch.litert import DTYPES, Constant, Made, agree, convert, one_operator, run
 
 OPTIONS = {
     "ADD": "AddOptions",
@@ -17,11 +16,6 @@ OPTIONS = {
     "MINIMUM": "MaximumMinimumOptions",
     "SQUARED_DIFFERENCE": "SquaredDifferenceOptions",
 }
-
-
-@pytest.mark.parametrize("case", own_cases(*OPTIONS, "ADD_N", "ATAN2"))
-def test_suite(case):
-    check_case(case)
 
 
 def integers(dtype: str, shape: tuple[int, ...], *, zero: bool = True) -> np.ndarray:

@@ -2,17 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.pytorch.litert import DTYPES, Made, agree, convert, one_operator, own_cases, run
-from tests.pytorch.suite import check_case
+from tests.pytorch.litert import DTYPES, Made, agree, convert, one_operator, run
 
 INTEGERS = ("int8", "uint8", "int16", "uint16", "int32", "uint32")
-
-
-@pytest.mark.parametrize(
-    "case", own_cases("BITWISE_XOR", "RIGHT_SHIFT", "BITCAST", "STABLEHLO_AND", "STABLEHLO_SHIFT_LEFT")
-)
-def test_suite(case):
-    check_case(case)
 
 
 def integers(dtype: str, *shape: int) -> np.ndarray:

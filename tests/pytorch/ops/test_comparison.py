@@ -2,16 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.pytorch.litert import DTYPES, Made, agree, own_cases
-from tests.pytorch.suite import check_case
+from tests.pytorch.litert import DTYPES, Made, agree
 
 ORDER = ("LESS", "LESS_EQUAL", "GREATER", "GREATER_EQUAL")
 LOGIC = ("LOGICAL_AND", "LOGICAL_OR")
-
-
-@pytest.mark.parametrize("case", own_cases("EQUAL", "NOT_EQUAL", *ORDER, *LOGIC, "LOGICAL_NOT", "SELECT", "SELECT_V2"))
-def test_suite(case):
-    check_case(case)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "int16", "int32", "int64", "float16"])

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.pytorch.networks import Network, agree_in_runs
-from tests.pytorch.suite import SUITE, cases, check_case
+from tests.pytorch.suite import SUITE, all_cases, has_no_values
 
 import unlite
 from unlite.errors import CorruptFileError, UnsupportedOperatorError
@@ -18,21 +18,13 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed (extra 'to
 
 X = np.array([[1, -2, 3]], "f4")
 YES, NO = np.array(True), np.array(False)
-OWN = ("IF", "WHILE", "STABLEHLO_CASE", "STABLEHLO_COMPOSITE")
+REFUSED = [name for name, case in all_cases().items() if case["score"] and has_no_values(case)]
 
 
-def has_strings(parameter: Any) -> bool:
-    return parameter.values[0] is not None and "STRING" in parameter.values[0]["tensor_types"]
-
-
-@pytest.mark.parametrize("case", [case for case in cases(*OWN) if not has_strings(case)])
-def test_suite(case: dict[str, Any]) -> None:
-    check_case(case)
-
-
-@pytest.mark.parametrize("case", [*filter(has_strings, cases(*OWN)), *cases("HASHTABLE", "SKIP_GRAM")])
-def test_strings_and_hash_tables_are_refused(case: dict[str, Any]) -> None:
+@pytest.mark.parametrize("name", REFUSED)
+def test_strings_and_hash_tables_are_refused(name: str) -> None:
     """All of them at once, by name."""
+    case = all_cases()[name]
     model = unlite.open(SUITE / case["model"])
     with pytest.raises(UnsupportedOperatorError, match=r"no values for|no hash tables") as caught:
         unlite.to_torch(model)

@@ -3,19 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tests.pytorch.litert import DTYPES, Constant, Made, agree, convert, one_operator, own_cases, run
-from tests.pytorch.suite import check_case
+from tests.pytorch.litert import DTYPES, Constant, Made, agree, convert, one_operator, run
 
 from unlite.errors import InvalidValueError
 from unlite.flatbuffers.write import build
 from unlite.schema import load
 
 NUMBERS = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "float16", "float32", "float64")
-
-
-@pytest.mark.parametrize("case", own_cases("CAST", "QUANTIZE", "DEQUANTIZE", "FAKE_QUANT", "DENSIFY"))
-def test_suite(case):
-    check_case(case)
 
 
 def extremes(dtype: str) -> np.ndarray:

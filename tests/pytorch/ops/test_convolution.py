@@ -8,20 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.pytorch.check import Constant, Made, check_operator, compare, random
-from tests.pytorch.suite import cases, check_case
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (extra 'torch')")
 
 from unlite.errors import InvalidValueError  # noqa: E402
 from unlite.pytorch.ops.convolution import convolution_2d_transpose_bias  # noqa: E402
 from unlite.pytorch.options import Options  # noqa: E402
-
-SUITE = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "CONV_3D", "CONV_3D_TRANSPOSE")
-
-
-@pytest.mark.parametrize("case", cases(*SUITE))
-def test_suite(case: dict[str, Any]) -> None:
-    check_case(case)
 
 
 def out(size: int, kernel: int, stride: int, padding: str, dilation: int = 1) -> int:

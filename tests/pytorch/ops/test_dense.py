@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 from tests.pytorch.check import Constant, Made, check_operator, compare, random
-from tests.pytorch.suite import cases, check_case
 
 from unlite.errors import UnsupportedOperatorError
-
-OPERATORS = ("FULLY_CONNECTED", "BATCH_MATMUL", "EMBEDDING_LOOKUP", "EMBEDDING_LOOKUP_SPARSE")
-
-
-@pytest.mark.parametrize("case", cases(*OPERATORS))
-def test_suite(case: dict[str, Any]) -> None:
-    check_case(case)
 
 
 @pytest.mark.parametrize("kept", [True, False])

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from tests.pytorch.check import Constant, Made, check_operator, compare, random
 from tests.pytorch.litert import litert, one_operator
-from tests.pytorch.suite import cases, check_case
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (extra 'torch')")
 
@@ -18,11 +17,6 @@ from unlite.model.model import open_model  # noqa: E402
 from unlite.pytorch.module import to_torch  # noqa: E402
 from unlite.pytorch.ops.detection import detection_postprocess  # noqa: E402
 from unlite.pytorch.options import Options  # noqa: E402
-
-
-@pytest.mark.parametrize("case", cases("NON_MAX_SUPPRESSION_V4", "NON_MAX_SUPPRESSION_V5"))
-def test_suite(case: dict[str, Any]) -> None:
-    check_case(case)
 
 
 def crowd(count: int, seed: int = 0) -> np.ndarray:

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 from tests.pytorch.litert import Constant, Made, agree
-from tests.pytorch.suite import cases, check_case
 
 pytest.importorskip("torch", reason="PyTorch is not installed (extra 'torch')")
-
-
-@pytest.mark.parametrize("case", cases("LSH_PROJECTION"))
-def test_suite(case: dict[str, Any]) -> None:
-    check_case(case)
 
 
 @pytest.mark.parametrize("size", [1, 3, 4, 5, 12, 13, 28, 29, 59, 60, 61, 100, 124, 125, 188, 300])

@@ -7,12 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.pytorch.litert import DTYPES, Constant, Made, agree
-from tests.pytorch.suite import cases, check_case
-
-
-@pytest.mark.parametrize("case", cases("CONCATENATION", "PACK", "UNPACK", "SPLIT", "SPLIT_V"))
-def test_suite(case: dict[str, Any]) -> None:
-    check_case(case)
 
 
 def numbers(*shape: int, dtype: str = "float32") -> np.ndarray:

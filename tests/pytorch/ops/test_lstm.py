@@ -8,16 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.pytorch.networks import Network, agree_in_runs
-from tests.pytorch.suite import cases, check_case
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (extra 'torch')")
 
 BATCH, TIME, INPUT, CELLS = 2, 4, 3, 5
-
-
-@pytest.mark.parametrize("case", cases("LSTM", "UNIDIRECTIONAL_SEQUENCE_LSTM", "BIDIRECTIONAL_SEQUENCE_LSTM"))
-def test_suite(case: dict[str, Any]) -> None:
-    check_case(case)
 
 
 class Weights:

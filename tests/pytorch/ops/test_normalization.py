@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 from tests.pytorch.check import check_operator, random
-from tests.pytorch.suite import cases, check_case
-
-
-@pytest.mark.parametrize("case", cases("L2_NORMALIZATION", "LOCAL_RESPONSE_NORMALIZATION"))
-def test_suite(case: dict[str, Any]) -> None:
-    check_case(case)
 
 
 @pytest.mark.parametrize("shape", [(2, 3), (2, 3, 4, 5), (1, 1, 1, 1), (3, 2, 4)])

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.pytorch.check import check_operator, compare, random
-from tests.pytorch.suite import all_cases, cases, check_case
+from tests.pytorch.suite import all_cases, check_case
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (extra 'torch')")
 
@@ -17,11 +17,6 @@ from unlite.pytorch.ops import pooling  # noqa: E402
 from unlite.pytorch.options import Options  # noqa: E402
 
 CUSTOM = ("AvgPool3D", "MaxPool3D", "MaxPoolWithArgmax")
-
-
-@pytest.mark.parametrize("case", cases("AVERAGE_POOL_2D", "MAX_POOL_2D", "L2_POOL_2D"))
-def test_suite(case: dict[str, Any]) -> None:
-    check_case(case)
 
 
 @pytest.mark.parametrize("name", [name for name, case in all_cases().items() if set(case["custom_ops"]) & set(CUSTOM)])

@@ -7,14 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.pytorch.check import Constant, Made, check_operator, random
-from tests.pytorch.suite import cases, check_case
-
-OPERATORS = ("DEPTH_TO_SPACE", "SPACE_TO_DEPTH", "SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND")
-
-
-@pytest.mark.parametrize("case", cases(*OPERATORS))
-def test_suite(case: dict[str, Any]) -> None:
-    check_case(case)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "int8", "uint8", "int32", "int64"])

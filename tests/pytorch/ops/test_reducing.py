@@ -7,17 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.pytorch.litert import DTYPES, Constant, Made, agree, convert, one_operator, run
-from tests.pytorch.suite import cases, check_case
 
 NUMBERS = ["SUM", "MEAN", "REDUCE_PROD", "REDUCE_MAX", "REDUCE_MIN"]
 TRUTHS = ["REDUCE_ANY", "REDUCE_ALL"]
-
-
-@pytest.mark.parametrize(
-    "case", cases(*NUMBERS, *TRUTHS, "CUMSUM", "ARG_MAX", "ARG_MIN", "TOPK_V2", "BroadcastGradientArgs")
-)
-def test_suite(case: dict[str, Any]) -> None:
-    check_case(case)
 
 
 def numbers(*shape: int, dtype: str = "float32") -> np.ndarray:

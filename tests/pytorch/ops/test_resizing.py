@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 from tests.pytorch.check import Constant, Made, check_operator, random
-from tests.pytorch.suite import cases, check_case
 
 SIZES = [(7, 5), (3, 9), (1, 1), (12, 10), (4, 2), (13, 29)]
-
-
-@pytest.mark.parametrize("case", cases("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"))
-def test_suite(case: dict[str, Any]) -> None:
-    check_case(case)
 
 
 @pytest.mark.parametrize("size", SIZES)

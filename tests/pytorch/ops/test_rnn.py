@@ -7,18 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.pytorch.networks import Network, agree_in_runs
-from tests.pytorch.suite import cases, check_case
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (extra 'torch')")
 
 BATCH, TIME, INPUT, UNITS = 2, 4, 3, 5
-
-
-@pytest.mark.parametrize(
-    "case", cases("RNN", "UNIDIRECTIONAL_SEQUENCE_RNN", "BIDIRECTIONAL_SEQUENCE_RNN", "SVDF"), ids=str
-)
-def test_suite(case: dict[str, Any]) -> None:
-    check_case(case)
 
 
 def random(*shape: int, seed: int) -> np.ndarray:

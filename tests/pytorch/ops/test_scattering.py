@@ -7,15 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.pytorch.litert import DTYPES, Constant, Made, agree
-from tests.pytorch.suite import cases, check_case
 
 UNSORTED = [f"UNSORTED_SEGMENT_{how}" for how in ("SUM", "PROD", "MAX", "MIN")]
-NAMES = ("SCATTER_ND", "SPARSE_TO_DENSE", "MATRIX_DIAG", "MATRIX_SET_DIAG", "SEGMENT_SUM", *UNSORTED)
-
-
-@pytest.mark.parametrize("case", cases(*NAMES))
-def test_suite(case: dict[str, Any]) -> None:
-    check_case(case)
 
 
 def numbers(*shape: int, dtype: str = "float32") -> np.ndarray:

@@ -7,17 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.pytorch.litert import DTYPES, Constant, Made, agree, convert, one_operator, run
-from tests.pytorch.suite import cases, check_case
-
-NAMES = (
-    "RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE", "SHAPE", "RANK", "BROADCAST_TO", "BROADCAST_ARGS", "TILE", "FILL",
-    "RANGE",
-)  # fmt: skip
-
-
-@pytest.mark.parametrize("case", cases(*NAMES))
-def test_suite(case: dict[str, Any]) -> None:
-    check_case(case)
 
 
 def numbers(*shape: int, dtype: str = "float32") -> np.ndarray:

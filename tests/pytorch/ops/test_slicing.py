@@ -7,15 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.pytorch.litert import DTYPES, Constant, Made, agree, convert, one_operator, run
-from tests.pytorch.suite import cases, check_case
 
-NAMES = ("SLICE", "STRIDED_SLICE", "DYNAMIC_UPDATE_SLICE", "REVERSE_V2", "REVERSE_SEQUENCE", "Roll")
 TYPES = ["float32", "uint8", "int8", "int16", "int32", "int64", "bool"]
-
-
-@pytest.mark.parametrize("case", cases(*NAMES))
-def test_suite(case: dict[str, Any]) -> None:
-    check_case(case)
 
 
 def numbers(*shape: int, dtype: str = "float32") -> np.ndarray:

@@ -2,13 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.pytorch.litert import Constant, Made, agree, convert, one_operator, own_cases, run
-from tests.pytorch.suite import check_case
-
-
-@pytest.mark.parametrize("case", own_cases("REAL", "IMAG", "COMPLEX_ABS", "RFFT2D"))
-def test_suite(case):
-    check_case(case)
+from tests.pytorch.litert import Constant, Made, agree, convert, one_operator, run
 
 
 def waves(*shape: int) -> np.ndarray:

@@ -2,17 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.pytorch.litert import DTYPES, Constant, Made, agree, convert, one_operator, own_cases
-from tests.pytorch.suite import check_case
+from tests.pytorch.litert import DTYPES, Constant, Made, agree, convert, one_operator
 
 from unlite.errors import UnsupportedOperatorError
 
 TWO = ("STABLEHLO_ADD", "STABLEHLO_MULTIPLY", "STABLEHLO_MAXIMUM", "STABLEHLO_MINIMUM")
-
-
-@pytest.mark.parametrize("case", own_cases(*TWO, "STABLEHLO_SCATTER", "STABLEHLO_GATHER"))
-def test_suite(case):
-    check_case(case)
 
 
 @pytest.mark.parametrize(

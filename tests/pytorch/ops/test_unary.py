@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.pytorch.litert import DTYPES, Made, agree, own_cases
-from tests.pytorch.suite import check_case
+from tests.pytorch.litert import DTYPES, Made, agree
 
 FLOAT = (
     "ABS",
@@ -21,11 +20,6 @@ FLOAT = (
     "SIGN",
     "ZEROS_LIKE",
 )
-
-
-@pytest.mark.parametrize("case", own_cases(*FLOAT))
-def test_suite(case):
-    check_case(case)
 
 
 @pytest.mark.parametrize("name", FLOAT)

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.pytorch.networks import Network, agree_in_runs
-from tests.pytorch.suite import cases, check_case
 
 import unlite
 from unlite.errors import CorruptFileError, UnsupportedOperatorError
@@ -16,11 +15,6 @@ from unlite.errors import CorruptFileError, UnsupportedOperatorError
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (extra 'torch')")
 
 X = np.array([1, 2, 3], "f4")
-
-
-@pytest.mark.parametrize("case", cases("VAR_HANDLE"))
-def test_suite(case: dict[str, Any]) -> None:
-    check_case(case)
 
 
 def start(net: Network, values: dict[str, Any]) -> None:

@@ -2,13 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.pytorch.litert import DTYPES, Constant, Made, agree, own_cases
-from tests.pytorch.suite import check_case
-
-
-@pytest.mark.parametrize("case", own_cases("DILATE", "STABLEHLO_PAD", "REDUCE_WINDOW", "STABLEHLO_REDUCE_WINDOW"))
-def test_suite(case):
-    check_case(case)
+from tests.pytorch.litert import DTYPES, Constant, Made, agree
 
 
 def values(dtype: str, *shape: int) -> np.ndarray:

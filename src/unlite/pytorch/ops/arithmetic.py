@@ -7,16 +7,25 @@ type of the operands; integers wrap around. Fused activations are not included.
 from __future__ import annotations
 
 from functools import reduce
-from typing import TYPE_CHECKING
+from math import frexp
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
+from unlite.pytorch.exact import activation_range, constant, on_stored
+from unlite.pytorch.quantized import factor, look_up, rescale, scale_down, scale_twice, store
 from unlite.pytorch.trace import helper
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
     from unlite.pytorch.options import Options
+
+NARROW = (torch.int8, torch.uint8, torch.int16)
+"""The types that kernels rescale; integers of 32 and 64 bits they take as they are, scale or not."""
 
 
 def add(x: Tensor, y: Tensor, **_: Options) -> Tensor:
@@ -107,6 +116,150 @@ def atan2(y: Tensor, x: Tensor, **_: Options) -> Tensor:
     return torch.atan2(y, x)
 
 
+def _sum(function: Callable[..., Any]) -> Callable[..., Any]:
+    """ADD or SUB on integers: both operands come to twice the larger scale, with 20 bits to spare (16-bit: 15).
+
+    Each of the three products is rounded twice. 16-bit tensors whose scales are powers of two are only shifted, where
+    the options ask for it. Source: LiteRT tflite/kernels/add.cc and sub.cc, Prepare; internal/reference/add.h.
+    """
+    plain = on_stored(function)
+
+    def exact(x: Any, y: Any, *, options: Options) -> Any:
+        first, second, target = *options.inputs, options.output
+        if target.dtype not in NARROW:
+            return plain(x, y, options=options)
+        if target.dtype is torch.int16 and options.get("pot_scale_int16", True):
+            shifts: list[Any] = [_power_of_two(end.scale) for end in (first, second, target)]
+            if None not in shifts:
+                x, y = halve(x, shifts[2] - shifts[0]), halve(y, shifts[2] - shifts[1])
+                return store(function(x, y), 0, *activation_range(options), target.dtype)
+        left = 15 if target.dtype is torch.int16 else 20
+        twice = 2 * max(first.scale, second.scale)
+        x, y = (
+            rescale(side, end.zero_point, left, *factor(end.scale / twice))
+            for side, end in zip((x, y), (first, second), strict=True)
+        )
+        scaled = scale_twice(function(x, y), *factor(twice / ((1 << left) * target.scale)))
+        return store(scaled, target.zero_point, *activation_range(options), target.dtype)
+
+    return exact
+
+
+def _power_of_two(scale: float) -> int | None:
+    """The exponent of a power of two, None of other numbers. Source: LiteRT kernel_util.h, CheckedLog2."""
+    exponent = round(np.log2(scale))
+    return exponent if abs(np.log2(scale) - exponent) < 1e-3 else None
+
+
+@helper
+def halve(x: Tensor, times: int) -> Tensor:
+    """``x / 2^times``, rounded to the nearest, halves away from 0; int64."""
+    x = x.to(torch.int64)
+    return (x + ((1 << times) >> 1) + (x >> 63)) >> times if times > 0 else x
+
+
+def mul_exact(x: Any, y: Any, *, options: Options) -> Any:
+    """MUL on integers: the product, rounded twice. The scales are multiplied and divided as float32.
+
+    Two INT16 that give INT8 or UINT8 are fractions of 2^15, whatever their scales, and give fractions of 2^7.
+    Source: LiteRT tflite/kernels/mul.cc, Prepare; internal/reference/integer_ops/mul.h.
+    """
+    first, second, target = *options.inputs, options.output
+    if target.dtype not in NARROW:
+        return on_stored(mul)(x, y, options=options)
+    product = mul(x.to(torch.int64) - first.zero_point, y.to(torch.int64) - second.zero_point)
+    if first.dtype is torch.int16 and target.dtype is not torch.int16:
+        steps = halve(((product + (1 << 14)) >> 15).clamp(max=32767), 8)
+        return store(steps, target.zero_point, *activation_range(options), target.dtype)
+    scale = np.float32(first.scale) * np.float32(second.scale) / np.float32(target.scale)
+    multiplier, shift = factor(float(scale))
+    if shift > 0:  # that shift is in 32 bits: what is too large wraps around
+        product, shift = (product << shift).to(torch.int32).to(torch.int64), 0
+    scaled = scale_twice(product, multiplier, shift)
+    return store(scaled, target.zero_point, *activation_range(options), target.dtype)
+
+
+def squared_difference_exact(x: Any, y: Any, *, options: Options) -> Any:
+    """SQUARED_DIFFERENCE on INT8: as SUB, with 7 bits to spare. Source: LiteRT squared_difference.cc, Prepare."""
+    first, second, target = *options.inputs, options.output
+    if target.dtype not in NARROW:
+        return squared_difference(x, y)
+    twice = 2 * max(first.scale, second.scale)
+    x, y = (
+        rescale(side, end.zero_point, 7, *factor(end.scale / twice))
+        for side, end in zip((x, y), (first, second), strict=True)
+    )
+    scaled = scale_twice(squared_difference(x, y), *factor(twice * twice / ((1 << 14) * target.scale)))
+    return store(scaled, target.zero_point, *target.range, target.dtype)
+
+
+def div_exact(x: Any, y: Any, *, options: Options) -> Any:
+    """DIV on integers: x times the reciprocal of y, from a table, rounded twice. 1 / 0 stops the interpreter.
+
+    Source: LiteRT tflite/kernels/div.cc; internal/reference/div.h, DivElementwise.
+    """
+    first, second, target = *options.inputs, options.output
+    if target.dtype not in NARROW:
+        return on_stored(div)(x, y, options=options)
+    low, high = second.range
+    reciprocals, shifts = zip(*(_reciprocal(value - second.zero_point) for value in range(low, high + 1)), strict=True)
+    scale = np.float32(first.scale) / (np.float32(second.scale) * np.float32(target.scale))
+    multiplier, shift = factor(float(scale))
+    quotient = divide(
+        x.to(torch.int64) - first.zero_point,
+        look_up(y, constant(options, "reciprocals", np.array(reciprocals, dtype=np.int64)), low),
+        look_up(y, constant(options, "shifts", np.array(shifts, dtype=np.int64)), low),
+        multiplier,
+        shift,
+    )
+    return store(quotient, target.zero_point, *activation_range(options), target.dtype)
+
+
+def _reciprocal(y: int) -> tuple[int, int]:
+    """``1 / y`` as (multiplier, shift): ``multiplier * 2^-(31 + shift)``; multiplier has the sign of y.
+
+    Three steps of Newton's method in fixed point. Source: LiteRT internal/common.h, GetReciprocal; gemmlowp
+    fixedpoint/fixedpoint.h, one_over_one_plus_x_for_x_in_0_1.
+    """
+    if y == 0:
+        return 0, 0
+    _, bits = frexp(abs(y))
+    fraction = (abs(y) << (32 - bits)) - (1 << 31)  # abs(y) is (1 + fraction / 2^31) * 2^(bits - 1)
+    half = (fraction + (1 << 31)) >> 1  # of 1 + fraction, where 1 is 2^31 - 1; halves go up
+    x = 1515870810 + _high(half, -1010580540)
+    for _ in range(3):
+        error = (1 << 29) - _high(half, x)
+        x += _high(x, error) << 2
+    return (x << 1 if x < 1 << 30 else (1 << 31) - 1) * (1 if y > 0 else -1), bits - 1
+
+
+def _high(x: int, y: int) -> int:
+    """``x * y / 2^31``, rounded to the nearest, halves up."""
+    return (x * y + (1 << 30)) >> 31
+
+
+@helper
+def divide(x: Tensor, reciprocal: Tensor, shift: Tensor, multiplier: int, right: int) -> Tensor:
+    """``x * reciprocal * multiplier``, x first shifted as far left as 32 bits allow."""
+    sign = torch.where(reciprocal < 0, -1, 1)
+    x, reciprocal = x * sign, reciprocal.abs()
+    room = 31 - torch.frexp(torch.where(x < 0, -x - 1, x).double())[1]
+    return scale_down(((x << room) * reciprocal + (1 << 30)) >> 31, multiplier, right - shift - room)
+
+
+EXACT = {
+    "ADD": _sum(add),
+    "SUB": _sum(sub),
+    "MUL": mul_exact,
+    "DIV": div_exact,
+    "SQUARED_DIFFERENCE": squared_difference_exact,
+    "FLOOR_DIV": floor_div,
+    "FLOOR_MOD": floor_mod,
+    "MAXIMUM": maximum,
+    "MINIMUM": minimum,
+    "ADD_N": add_n,
+    "POW": power,
+}
 OPERATORS = {
     "ADD": add,
     "SUB": sub,

@@ -64,4 +64,5 @@ OPERATORS = {
     "STABLEHLO_AND": stablehlo_and,
     "STABLEHLO_SHIFT_LEFT": stablehlo_shift_left,
 }
+EXACT = {name: function for name, function in OPERATORS.items() if name != "BITCAST"}
 MOVES = ("BITCAST",)

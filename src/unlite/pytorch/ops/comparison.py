@@ -6,7 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from unlite.pytorch.quantized import factor, rescale, scale_down
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
     from unlite.pytorch.options import Options
@@ -84,6 +88,38 @@ def _as_stored(result: Any, operands: tuple[Any, ...], options: Options) -> Any:
     return result
 
 
+def _compared(function: Callable[..., Any], *raw: torch.dtype) -> Callable[..., Any]:
+    """A comparison of quantized tensors: both sides are scaled as integers, with 8 bits to spare, rounded twice.
+
+    raw: types whose integers the kernel compares as they are, whatever the scales.
+    Source: LiteRT tflite/kernels/comparisons.cc, ComparisonQuantized; internal/reference/comparisons.h.
+    """
+
+    def exact(x: Any, y: Any, *, options: Options) -> Any:
+        if x.dtype in (torch.int32, torch.int64, *raw):
+            return function(x, y)
+        sides = []
+        for side, end in zip((x, y), options.inputs, strict=True):
+            multiplier, shift = factor(end.scale)
+            if shift > 0:  # scales from 1 up
+                sides.append(scale_down((side.to(torch.int64) - end.zero_point) << 8, multiplier, shift))
+            else:
+                sides.append(rescale(side, end.zero_point, 8, multiplier, shift))
+        return function(*sides)
+
+    return exact
+
+
+EXACT = {
+    "EQUAL": _compared(equal),
+    "NOT_EQUAL": _compared(not_equal),
+    "LESS": _compared(less, torch.int16),
+    "LESS_EQUAL": _compared(less_equal, torch.int16),
+    "GREATER": _compared(greater, torch.int16),
+    "GREATER_EQUAL": _compared(greater_equal, torch.int16),
+    "SELECT": select,
+    "SELECT_V2": select_v2,
+}
 OPERATORS = {
     "EQUAL": equal,
     "NOT_EQUAL": not_equal,

@@ -10,6 +10,7 @@ import torch
 
 from unlite.errors import InvalidValueError
 from unlite.pytorch import quantized as q
+from unlite.pytorch.exact import constant
 from unlite.pytorch.trace import helper
 
 if TYPE_CHECKING:
@@ -127,10 +128,20 @@ def densify(x: Tensor, **_: Options) -> Tensor:
     return x
 
 
+def cast_exact(x: Any, *, options: Options) -> Any:
+    """CAST of the stored integers, whatever their scale. Source: LiteRT tflite/kernels/cast.cc, copyCast."""
+    return _convert(x, options.output)
+
+
 def quantize_exact(x: Any, *, options: Options) -> Any:
-    """Integers of the output's grid, from real numbers or from the integers of another grid."""
+    """Integers of the output's grid, from real numbers or from the integers of another grid, then rounded twice.
+
+    Source: LiteRT tflite/kernels/quantize.cc; internal/reference/quantize.h, requantize.h.
+    """
     source, target = options.inputs[0], options.output
     if x.dtype.is_floating_point:
+        if len(target.scales) > 1:
+            return q.quantize_channels(x, *_channels(target, options), *target.range, target.dtype)
         return q.quantize(x, target.scale, target.zero_point, *target.range, target.dtype)
     multiplier, shift = q.factor(source.scale / target.scale)
     return q.store(
@@ -142,12 +153,28 @@ def quantize_exact(x: Any, *, options: Options) -> Any:
 
 
 def dequantize_exact(x: Any, *, options: Options) -> Any:
-    """The real numbers that integers stand for."""
+    """The real numbers that integers stand for.
+
+    Source: LiteRT tflite/kernels/internal/reference/dequantize.h, Dequantize and PerChannelDequantize.
+    """
     source = options.inputs[0]
+    if len(source.scales) > 1:
+        return q.dequantize_channels(x, *_channels(source, options))
     return q.dequantize(x, source.scale, source.zero_point)
 
 
-EXACT = {"QUANTIZE": quantize_exact, "DEQUANTIZE": dequantize_exact}
+def _channels(end: Ends, options: Options) -> tuple[Any, Any]:
+    """Scales and zero points of each entry of an axis, in a shape that broadcasts with the tensor's."""
+    quantization: Any = end.quantization
+    shape = [1] * len(end.shape)
+    shape[quantization.quantized_dimension] = -1
+    points = np.array(quantization.zero_point or [0], dtype=np.int32)
+    scales = np.array(end.scales, dtype=np.float32).reshape(shape)
+    points = np.broadcast_to(points, len(end.scales)).reshape(shape)
+    return constant(options, "scales", scales), constant(options, "zero_points", np.ascontiguousarray(points))
+
+
+EXACT = {"CAST": cast_exact, "QUANTIZE": quantize_exact, "DEQUANTIZE": dequantize_exact}
 MOVES = ("DENSIFY",)
 OPERATORS: dict[str, Callable[..., Any]] = {
     "CAST": cast,

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
 
 from unlite.errors import InvalidValueError
+from unlite.pytorch.exact import through_real
 from unlite.pytorch.ops.sliding import known
 from unlite.pytorch.trace import helper, ints
 
@@ -222,4 +223,5 @@ def suppress(
 
 
 OPERATORS = {"NON_MAX_SUPPRESSION_V4": non_max_suppression_v4, "NON_MAX_SUPPRESSION_V5": non_max_suppression_v5}
+EXACT_CUSTOM = {"TFLite_Detection_PostProcess": through_real(detection_postprocess)}
 CUSTOM = {"TFLite_Detection_PostProcess": detection_postprocess}

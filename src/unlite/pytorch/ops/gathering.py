@@ -150,4 +150,5 @@ OPERATORS = {
     "UNIQUE": unique,
     "BUCKETIZE": bucketize,
 }
+EXACT = {"ONE_HOT": one_hot, "WHERE": where, "UNIQUE": unique, "BUCKETIZE": bucketize}
 MOVES = ("GATHER", "GATHER_ND")

@@ -6,8 +6,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
+from unlite.pytorch.exact import constant
+from unlite.pytorch.quantized import look_up
 from unlite.pytorch.trace import ints
 
 if TYPE_CHECKING:
@@ -54,6 +57,26 @@ def split_v(x: Any, sizes: Tensor, axis: Tensor, *, options: Options) -> list[Te
     return [parts[i] for i in range(len(spans))]
 
 
+def concatenation_exact(*parts: Any, options: Options) -> Any:
+    """CONCATENATION on integers: UINT8 is brought onto the output's grid, in float32; others stay as they are.
+
+    Source: LiteRT tflite/kernels/concatenation.cc; internal/reference/concatenation.h, ConcatenationWithScaling.
+    """
+    target = options.output
+    joined = []
+    for i, (part, end) in enumerate(zip(parts, options.inputs, strict=True)):
+        if part.dtype is torch.uint8 and (end.scale, end.zero_point) != (target.scale, target.zero_point):
+            scale = np.float32(end.scale) * (np.float32(1) / np.float32(target.scale))
+            reals = np.arange(256, dtype=np.float32) * scale + np.float32(-end.zero_point) * scale
+            nearest = np.trunc(reals + np.copysign(np.float32(0.5), reals)) + target.zero_point
+            table = constant(options, f"table_{i}", nearest.clip(0, 255).astype(np.uint8))
+            joined.append(look_up(part, table, 0))
+        else:
+            joined.append(part)
+    return concatenation(*joined, options=options)
+
+
+EXACT = {"CONCATENATION": concatenation_exact}
 OPERATORS = {
     "CONCATENATION": concatenation,
     "PACK": pack,

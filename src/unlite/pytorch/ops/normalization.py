@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
 
 from unlite.errors import InvalidValueError
+from unlite.pytorch.quantized import inverse_root, scale_down, scale_twice, store
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -40,4 +41,20 @@ def local_response_normalization(x: Any, *, options: Options) -> Any:
     return x * torch.pow(mean * (2 * radius * alpha) + bias, -beta)
 
 
+def l2_normalization_exact(x: Any, *, options: Options) -> Any:
+    """L2_NORMALIZATION on integers, to steps of 1 / 128: by the inverse root of the sum of squares in fixed point.
+
+    Source: LiteRT tflite/kernels/internal/reference/integer_ops/l2normalization.h; l2normalization.h for UINT8.
+    """
+    target = options.output
+    centred = x.to(torch.int64) - options.inputs[0].zero_point
+    found: Any = inverse_root(torch.square(centred).sum(-1, True))
+    scale = scale_down if x.dtype is torch.uint8 else scale_twice
+    scaled = (
+        scale(centred * 128, found[0], found[1]) if x.dtype is torch.uint8 else scale(centred, found[0], found[1] + 7)
+    )
+    return store(scaled, 128 if x.dtype is torch.uint8 else 0, *target.range, target.dtype)
+
+
+EXACT = {"L2_NORMALIZATION": l2_normalization_exact}
 OPERATORS = {"L2_NORMALIZATION": l2_normalization, "LOCAL_RESPONSE_NORMALIZATION": local_response_normalization}

@@ -76,4 +76,18 @@ def mirror(x: torch.Tensor, axis: int, before: int, behind: int, edge: bool) -> 
     return x.index_select(axis, place)
 
 
+def pad_exact(x: Any, paddings: Tensor, *, options: Options) -> Any:
+    """PAD on integers: 0 is the output's zero point. Source: LiteRT tflite/kernels/pad.cc, Eval."""
+    return F.pad(x, _innermost_first(ints(paddings)), value=options.output.zero_point)
+
+
+def pad_v2_exact(x: Any, paddings: Tensor, value: Any = None, *, options: Options) -> Any:
+    """PADV2 on integers: the value is one on the output's grid. Source: LiteRT tflite/kernels/pad.cc, Eval."""
+    if value is None:
+        return pad_exact(x, paddings, options=options)
+    return pad_v2(x, paddings, value, options=options)
+
+
+EXACT = {"PAD": pad_exact, "PADV2": pad_v2_exact}
+MOVES = ("MIRROR_PAD",)
 OPERATORS = {"PAD": pad, "PADV2": pad_v2, "MIRROR_PAD": mirror_pad}

@@ -9,6 +9,7 @@ import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
 
 from unlite.errors import InvalidValueError
 from unlite.pytorch.activations import ACTIVATIONS
+from unlite.pytorch.exact import on_stored
 from unlite.pytorch.ops.padding import pad_same
 from unlite.pytorch.ops.sliding import channels_first, channels_last, positive, raw_integers, symmetric_padding
 from unlite.pytorch.trace import helper
@@ -260,6 +261,8 @@ def put_back_in_windows(
     return flat[:, :-1].reshape(n, height, width, c)
 
 
+EXACT = {"AVERAGE_POOL_2D": on_stored(average_pool_2d), "MAX_POOL_2D": on_stored(max_pool_2d)}
+EXACT_CUSTOM = {"AvgPool3D": on_stored(average_pool_3d), "MaxPool3D": on_stored(max_pool_3d)}
 OPERATORS = {"AVERAGE_POOL_2D": average_pool_2d, "MAX_POOL_2D": max_pool_2d, "L2_POOL_2D": l2_pool_2d}
 CUSTOM = {
     "AvgPool3D": average_pool_3d,

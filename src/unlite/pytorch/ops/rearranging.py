@@ -37,11 +37,11 @@ def space_to_depth(x: Any, *, options: Options) -> Any:
     return channels_last(split.transpose(1, 2).flatten(1, 2))
 
 
-def space_to_batch_nd(x: Any, block: Any, paddings: Any, *, options: Options) -> Any:  # noqa: ARG001
+def space_to_batch_nd(x: Any, block: Any, paddings: Any, *, options: Options) -> Any:
     """Every b-th cell becomes a picture of its own. x: [N, *sizes, ...] -> [N * prod(block), *(sizes / block), ...].
 
-    block: [M], paddings: [M, 2] zeros before and behind the M dimensions after the batch; (row in the block * b +
-    column in the block) * N + n is the place in the new batch.
+    block: [M], paddings: [M, 2] zeros (of integers zero points) before and behind the M dimensions after the batch;
+    (row in the block * b + column in the block) * N + n is the place in the new batch.
     Source: LiteRT tflite/kernels/internal/reference/space_to_batch_nd.h, without its limit of two dimensions.
     """
     blocks, pads = ints(block), ints(paddings)
@@ -49,7 +49,8 @@ def space_to_batch_nd(x: Any, block: Any, paddings: Any, *, options: Options) ->
     if _any(pads):
         after = [0] * (2 * (rank - 1 - count))
         reverse = [pads[2 * axis + side] for axis in reversed(range(count)) for side in (0, 1)]
-        x = F.pad(x, (*after, *reverse))
+        zero = 0 if x.dtype.is_floating_point or not options.outputs else options.output.zero_point
+        x = F.pad(x, (*after, *reverse), value=zero)
     for axis in reversed(range(count)):
         x = x.unflatten(1 + axis, (-1, blocks[axis]))
     inner = range(2, 2 + 2 * count, 2)
@@ -94,4 +95,5 @@ OPERATORS = {
     "SPACE_TO_BATCH_ND": space_to_batch_nd,
     "BATCH_TO_SPACE_ND": batch_to_space_nd,
 }
+EXACT = {"SPACE_TO_BATCH_ND": space_to_batch_nd}
 MOVES = ("DEPTH_TO_SPACE", "SPACE_TO_DEPTH", "BATCH_TO_SPACE_ND")

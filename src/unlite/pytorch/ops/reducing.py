@@ -4,11 +4,14 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
 
+from unlite.pytorch.quantized import factor, scale_twice, scale_wide, store
 from unlite.pytorch.trace import example_shape, helper, ints
 
 if TYPE_CHECKING:
@@ -211,6 +214,105 @@ def broadcast_gradient_axes(x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Ten
     return torch.tensor(axes[0], dtype=x.dtype), torch.tensor(axes[1], dtype=y.dtype)
 
 
+def sum_exact(x: Any, axis: Tensor, *, options: Options) -> Any:
+    """SUM on integers: added up in 32 bits, then rounded twice; of INT8 and INT16 in float32.
+
+    The reference kernel reads INT8 and INT16 as if they were UINT8; here it is as LiteRT's other kernel has it.
+    Source: LiteRT tflite/kernels/internal/reference/reduce.h and optimized/reduce.h, QuantizedMeanOrSum.
+    """
+    source, target = options.inputs[0], options.output
+    if x.dtype not in NARROW:
+        return sum_(x, axis, options=options)
+    if x.dtype is not torch.uint8:
+        scale = np.float32(source.scale) / np.float32(target.scale)
+        bias = float(np.float32(-source.zero_point) * scale)
+        sums = centred_sums(x, _axes(x, axis), options.keep_dims, 0)
+        scaled = float_sums(sums[0], sums[1], float(scale), bias)
+        return store(scaled, target.zero_point, *target.range, target.dtype)
+    sums = centred_sums(x, _axes(x, axis), options.keep_dims, source.zero_point)
+    scaled = scale_twice(sums[0], *factor(source.scale / target.scale))
+    return store(scaled, target.zero_point, *target.range, target.dtype)
+
+
+def mean_exact(x: Any, axis: Tensor, *, options: Options) -> Any:
+    """MEAN on integers: as SUM, the number of entries taken into the multiplier.
+
+    Source: LiteRT tflite/kernels/internal/reference/reduce.h, QuantizedMeanOrSum.
+    """
+    source, target = options.inputs[0], options.output
+    if x.dtype not in NARROW:
+        return mean(x, axis, options=options)
+    sums = centred_sums(x, _axes(x, axis), options.keep_dims, source.zero_point)
+    scaled = scale_mean(sums[0], sums[1], *factor(source.scale / target.scale))
+    return store(scaled, target.zero_point, *target.range, target.dtype)
+
+
+def reduce_prod_exact(x: Any, axis: Tensor, *, options: Options) -> Any:
+    """REDUCE_PROD on integers: one factor after the other, each product rounded by a multiplier of 16 bits.
+
+    Each step takes its share of the output's scale, the root of the number of entries.
+    Source: LiteRT tflite/kernels/reduce.cc, GetQuantProdScaling; internal/reference/reduce.h, QuantizedReduceProd.
+    """
+    source, target = options.inputs[0], options.output
+    axes = _axes(x, axis)
+    shape = example_shape(x)
+    count = prod(shape[i] for i in axes)
+    factors = factor(source.scale / target.scale ** (1 / count))
+    scaled = scaled_product(x, axes, options.keep_dims, count, source.zero_point, *factors)
+    return store(scaled, target.zero_point, *target.range, target.dtype)
+
+
+@helper
+def centred_sums(x: torch.Tensor, axes: list[int], keepdim: bool, zero_point: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Sums of ``x - zero_point`` along axes, wrapping around in 32 bits, as int64; and of how many."""
+    count = torch.scalar_tensor(1, dtype=torch.int64)
+    for axis in axes:
+        count = count * x.shape[axis]
+    total = x.sum(axes, keepdim, dtype=torch.int32) if axes else x.to(torch.int32)
+    return (total - (zero_point * count).to(torch.int32)).to(torch.int64), count
+
+
+@helper
+def float_sums(x: torch.Tensor, count: torch.Tensor, scale: float, bias: float) -> torch.Tensor:
+    """``x * scale + bias * count`` in float32, to the nearest integer, halves away from 0; int64."""
+    real = x.to(torch.float32) * scale + count.to(torch.float32) * bias
+    return torch.trunc(real + torch.copysign(torch.full_like(real, 0.5), real)).to(torch.int64)
+
+
+@helper
+def scale_mean(x: torch.Tensor, count: torch.Tensor, multiplier: int, shift: int) -> torch.Tensor:
+    """``scale_twice`` of ``x / count``: the multiplier is divided, cut off, with as many bits more as count has."""
+    bits = (torch.frexp(count.double())[1].long() - 1).clamp(max=min(32, 31 + shift))
+    return scale_twice(x, (multiplier << bits) // count, shift - bits)
+
+
+@helper
+def scaled_product(
+    x: torch.Tensor, axes: list[int], keepdim: bool, count: int, zero_point: int, multiplier: int, shift: int
+) -> torch.Tensor:
+    """The product of ``x - zero_point`` along axes, of ``count`` entries in all, each step by ``scale_wide``."""
+    kept = [axis for axis in range(x.ndim) if axis not in axes]
+    rows = x.permute(kept + axes).reshape([x.shape[axis] for axis in kept] + [count]).to(torch.int64) - zero_point
+    result = rows[..., 0]
+    for i in range(1, count):
+        result = scale_wide(result * rows[..., i], multiplier, shift).to(torch.int32).to(torch.int64)
+    result = scale_wide(result, multiplier, shift)
+    for axis in axes if keepdim else []:
+        result = result.unsqueeze(axis)
+    return result
+
+
+NARROW = (torch.int8, torch.uint8, torch.int16)
+"""The types that kernels rescale; integers of 32 and 64 bits they take as they are, scale or not."""
+
+EXACT = {
+    "SUM": sum_exact,
+    "MEAN": mean_exact,
+    "REDUCE_PROD": reduce_prod_exact,
+    "REDUCE_MAX": reduce_max,
+    "REDUCE_MIN": reduce_min,
+    "CUMSUM": cumsum,
+}
 OPERATORS = {
     "SUM": sum_,
     "MEAN": mean,

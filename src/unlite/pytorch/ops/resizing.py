@@ -70,4 +70,60 @@ def nearest_cells(x: torch.Tensor, size: tuple[int, int], aligned: bool, centred
     return x
 
 
+def resize_bilinear_exact(x: Any, size: Any, *, options: Options) -> Any:
+    """RESIZE_BILINEAR on integers: places in steps of 1 / 1024; of UINT8 in real numbers.
+
+    Source: LiteRT tflite/kernels/internal/reference/resize_bilinear.h, ResizeBilinearInteger and ResizeBilinear.
+    """
+    resize = bilinear_integers if x.dtype is not torch.uint8 else bilinear_rounded
+    to = tuple(ints(size))
+    return channels_last(resize(channels_first(x), to, bool(options.align_corners), bool(options.half_pixel_centers)))
+
+
+@helper
+def bilinear_integers(x: torch.Tensor, size: tuple[int, int], aligned: bool, centred: bool) -> torch.Tensor:
+    """Bilinear resizing of integers in fixed point. x: [N, C, H, W] -> [N, C, *size], halves away from 0."""
+    kind = x.dtype
+    x = x.to(torch.int32 if kind == torch.int8 else torch.int64)
+    for axis, new in ((2, size[0]), (3, size[1])):
+        old = x.shape[axis]
+        step = (1024 * old + new // 2) // new
+        if aligned and new > 1:
+            step = (1024 * (old - 1) + (new - 1) // 2) // (new - 1)
+        place = torch.arange(new, device=x.device) * step + (step // 2 - 512 if centred else 0)
+        lower = torch.div(place, 1024, rounding_mode="trunc").clamp(0, old - 1)
+        upper = ((place + 1023) >> 10).clamp(0, old - 1)
+        shape = [1, 1, 1, 1]
+        shape[axis] = -1
+        part = (place - 1024 * lower).to(x.dtype).reshape(shape)
+        x = x.index_select(axis, lower) * (1024 - part) + x.index_select(axis, upper) * part
+    return torch.div(x + torch.where(x > 0, 1 << 19, -(1 << 19)), 1 << 20, rounding_mode="trunc").to(kind)
+
+
+@helper
+def bilinear_rounded(x: torch.Tensor, size: tuple[int, int], aligned: bool, centred: bool) -> torch.Tensor:
+    """Bilinear resizing of integers from 0 up in float32, as four products. x: [N, C, H, W] -> [N, C, *size]."""
+    parts, cells = [], []
+    for axis, new in ((2, size[0]), (3, size[1])):
+        old = x.shape[axis]
+        scale = torch.scalar_tensor(old, dtype=torch.float32) / new
+        if aligned and new > 1:
+            scale = torch.scalar_tensor(old - 1, dtype=torch.float32) / (new - 1)
+        place = torch.arange(new, dtype=torch.float32, device=x.device)
+        place = (place + 0.5) * scale - 0.5 if centred else place * scale
+        lower = place.floor().clamp(min=0)
+        part = place - lower
+        parts.append(part.reshape(-1, 1) if axis == 2 else part)
+        cells.append((lower.long().clamp(max=old - 1), place.ceil().long().clamp(0, old - 1)))
+    (top, bottom), (left, right) = cells
+    down, along = parts
+    total = x.index_select(2, top).index_select(3, left) * (1 - down) * (1 - along)
+    total = total + x.index_select(2, bottom).index_select(3, left) * down * (1 - along)
+    total = total + x.index_select(2, top).index_select(3, right) * (1 - down) * along
+    total = total + x.index_select(2, bottom).index_select(3, right) * down * along
+    return (total + 0.5).to(x.dtype)
+
+
+EXACT = {"RESIZE_BILINEAR": resize_bilinear_exact}
+MOVES = ("RESIZE_NEAREST_NEIGHBOR",)
 OPERATORS = {"RESIZE_BILINEAR": resize_bilinear, "RESIZE_NEAREST_NEIGHBOR": resize_nearest_neighbor}

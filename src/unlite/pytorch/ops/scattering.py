@@ -113,4 +113,5 @@ OPERATORS = {
     "UNSORTED_SEGMENT_MAX": _unsorted("amax"),
     "UNSORTED_SEGMENT_MIN": _unsorted("amin"),
 }
+EXACT = {name: function for name, function in OPERATORS.items() if "SEGMENT" in name}  # of 32 bits, as they are
 MOVES = ("SCATTER_ND", "SPARSE_TO_DENSE", "MATRIX_DIAG", "MATRIX_SET_DIAG")

@@ -266,3 +266,4 @@ CUSTOM = {
     "SignalPCAN": signal_pcan,
     "SignalFilterBankLog": signal_filter_bank_log,
 }
+EXACT_CUSTOM = CUSTOM  # all of them on integers, as the file stores them
