@@ -148,11 +148,7 @@ def _quantization(value: Any) -> dict[str, Any] | None:
 
 
 JOBS: dict[str, Callable[..., None]] = {
-    "interpreter_list": interpreter_list,
-    "object_list": object_list,
-    "object_change": object_change,
-    "object_touch": object_touch,
-    "digest": digest,
+    job.__name__: job for job in (interpreter_list, object_list, object_change, object_touch, digest)
 }
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ Exit 0: every limit is kept; 1: one is not, or could not be measured. What each 
 from __future__ import annotations
 
 import argparse
+import compileall
 import platform
 import subprocess
 import sys
@@ -17,9 +18,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import converting
 import listing
+import networks
 import reading
 import saving
-from measure import HERE, CommandError
+from measure import HERE, SOURCE, CommandError
 from models import CACHE, is_made
 from table import markdown, plain
 
@@ -54,6 +56,8 @@ FIGURES = {
     "rewrite-outside": Figure(saving.rewrite_outside, ("outside",)),
     "json": Figure(converting.json_text, ("vision",)),
     "read": Figure(reading.touch, ("many",)),
+    "convert-torch": Figure(networks.convert),
+    "run-torch": Figure(networks.eager),
 }
 
 
@@ -63,6 +67,7 @@ def main() -> int:
     parser.add_argument("--markdown", action="store_true", help="print rows for benchmarks/README.md")
     parser.add_argument("--cache", type=Path, default=CACHE, help="folder of the models (default: benchmarks/.cache)")
     options = parser.parse_args()
+    compileall.compile_dir(SOURCE, quiet=1)  # as installed: a start that compiles the package would be twice as long
     rows, failed = [], False
     for name in options.only:
         print(f"{name} ...", file=sys.stderr)
