@@ -1,0 +1,65 @@
+"""coremltools, loaded when it is needed, without its remarks."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from unlite.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def load_coremltools(purpose: str) -> Any:
+    """The module ``coremltools``.
+
+    Raises:
+        MissingExtraError: it is not installed; ``purpose`` says what needs it.
+    """
+    with quiet():
+        try:
+            import coremltools
+        except ImportError:
+            raise MissingExtraError("coremltools", extra="coreml", purpose=purpose) from None
+    return coremltools
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keeps coremltools' warnings and progress bars off the screen.
+
+    They are about versions it was tested with, and types it narrows; what matters, this package tells in its own words.
+    """
+    logger = logging.getLogger("coremltools")
+    before, level = logger.disabled, logger.level
+    logger.disabled = True  # also where importing it gives it a handler and a level
+    try:
+        with warnings.catch_warnings(), _no_bars():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.disabled = before
+        logger.setLevel(level)
+
+
+@contextmanager
+def _no_bars() -> Iterator[None]:
+    """Without tqdm's progress bars."""
+    try:
+        import tqdm  # type: ignore[import-untyped]  # coremltools brings it
+    except ImportError:
+        yield
+        return
+    made = tqdm.tqdm.__init__
+
+    def silent(self: Any, *args: Any, **keywords: Any) -> None:
+        made(self, *args, **{**keywords, "disable": True})
+
+    tqdm.tqdm.__init__ = silent
+    try:
+        yield
+    finally:
+        tqdm.tqdm.__init__ = made
