@@ -82,6 +82,7 @@ def quantized_operator(
     *,
     custom_options: bytes | None = None,
     version: int = 1,
+    intermediates: list[Tensor] | None = None,
 ) -> bytes:
     """A model of one operator. inputs: None is one that is left out. A name that is no builtin's is a custom one."""
     codes = load().enum_named("tflite.BuiltinOperator").values
@@ -100,6 +101,9 @@ def quantized_operator(
     made = list(range(len(tensors), len(tensors) + len(outputs)))
     tensors += [tensor.fields(f"output_{i}", 0) for i, tensor in enumerate(outputs)]
     operator: dict[str, Any] = {"opcode_index": 0, "inputs": indices, "outputs": made}
+    if intermediates is not None:
+        operator["intermediates"] = list(range(len(tensors), len(tensors) + len(intermediates)))
+        tensors += [tensor.fields(f"intermediate_{i}", 0) for i, tensor in enumerate(intermediates)]
     if options is not None:
         newer = options[0] in load().enum_named("tflite.BuiltinOptions2").values
         place = "builtin_options_2" if newer else "builtin_options"

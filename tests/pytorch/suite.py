@@ -12,6 +12,10 @@ import pytest
 
 SUITE = Path(__file__).parents[3] / "shared" / "opsuite"
 FLOAT_KINDS = ("float", "fp16", "control", "stateful", "sparse")
+QUANTIZED_KINDS = (
+    *("int8", "int8_io", "int8_pertensor", "uint8_io", "int16x8", "int16x8_io"),
+    *("int4", "int2", "dynrange", "weight_only8"),
+)
 
 
 @cache
@@ -57,8 +61,11 @@ def tolerance(case: dict[str, Any]) -> float:
     return (1e-4 if case["kind"] in FLOAT_KINDS else 0.03) * scale
 
 
-def check_case(case: dict[str, Any], **options: Any) -> None:
-    """Converts a case's model and compares all its outputs with what the suite expects."""
+def check_case(case: dict[str, Any], allowed: float | None = None, **options: Any) -> None:
+    """Converts a case's model and compares all its outputs with what the suite expects.
+
+    allowed: by how much a float output may differ, where that is not ``tolerance``. options: of ``to_torch``.
+    """
     import torch
 
     import unlite
@@ -70,7 +77,13 @@ def check_case(case: dict[str, Any], **options: Any) -> None:
     results = results if isinstance(results, tuple) else (results,)
     assert len(results) == len(case["outputs"])
     for entry, result in zip(case["outputs"], results, strict=True):
-        judge(arrays[entry["key"]], result, tolerance(case), entry["name"])
+        judge(arrays[entry["key"]], result, tolerance(case) if allowed is None else allowed, entry["name"])
+
+
+def check_exact_case(case: dict[str, Any]) -> None:
+    """Converts a case's model with quantized="exact": integers are equal, real numbers within 1e-6 of their range."""
+    largest = max(case["expected_maxabs"] or 0.0, 1e-3)
+    check_case(case, allowed=1e-6 * largest, quantized="exact")
 
 
 def as_tensor(array: Any, dtype: str) -> Any:

@@ -10,7 +10,7 @@ pytest.importorskip("torch", reason="PyTorch is not installed (extra 'torch')")
 
 import torch
 
-from unlite.pytorch.call_text import without_last_defaults
+from unlite.pytorch.call_text import torch_name, without_last_defaults
 
 X, W, B = "x", "w", "b"  # what stands for tensors
 
@@ -30,6 +30,13 @@ X, W, B = "x", "w", "b"  # what stands for tensors
 )
 def test_last_defaults(name: str, given: tuple[Any, ...], written: tuple[Any, ...]) -> None:
     assert without_last_defaults(name, given) == written
+
+
+def test_public_names() -> None:
+    """Some functions call themselves by a name that is PyTorch's own affair."""
+    assert torch_name(torch.fft.rfft2) == "torch.fft.rfft2"
+    assert torch_name(torch.cat) == "torch.cat"
+    assert torch_name(torch.nn.functional.relu) == "F.relu"
 
 
 def test_the_defaults_are_those_of_pytorch() -> None:

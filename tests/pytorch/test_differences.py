@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.pytorch.litert import Constant, Made, RefusedError, convert, litert, one_operator, run
+from tests.pytorch.quantized_models import Tensor, constant, output, quantized_operator
 
 pytest.importorskip("torch", reason="PyTorch is not installed (extra 'torch')")
 
+import unlite
 from unlite.model.kernels import KERNELS
-from unlite.pytorch.differences import DIFFERENCES, LIMITS, REFUSED
+from unlite.pytorch.differences import DIFFERENCES, EXACT_DIFFERENCES, LIMITS, REFUSED
 from unlite.pytorch.ops import CUSTOM, OPERATORS
 
 NAN, INF = np.nan, np.inf
@@ -139,8 +141,9 @@ MEASURED: list[tuple[str, list[Any], list[Made], Any, list[Any], list[Any] | Non
         None,
     ),
 ]
-# The other kernels, random numbers, and memory that nobody wrote are no facts that a run repeats.
+# The other kernels, processors, random numbers, and memory that nobody wrote are no facts that a run repeats.
 NOT_REPEATED = {
+    "GELU",
     "LOCAL_RESPONSE_NORMALIZATION",
     "TFLite_Detection_PostProcess",
     "RANDOM_UNIFORM",
@@ -167,6 +170,46 @@ def assert_equal(actual: list[Any], expected: list[Any]) -> None:
     assert len(actual) == len(expected)
     for one, other in zip(actual, expected, strict=True):
         np.testing.assert_allclose(np.asarray(one), np.asarray(other, np.asarray(one).dtype), rtol=1e-6)
+
+
+# name, inputs, output, options, what the module gives, what LiteRT gives (None: it refuses, or stops)
+INTEGERS: list[tuple[str, list[Any], Any, Any, list[int], list[int] | None]] = [
+    (
+        "SUM",
+        # 12 and -4, of two integers each; as bytes 5 + 7 and 253 + 255, which is cut off at 255, or -1
+        [Tensor(np.array([[5, 7], [-3, -1]], "i1"), 0.5), constant(ints(1))],
+        output("INT8", (2,), 0.5),
+        ("ReducerOptions", {}),
+        [12, -4],
+        [12, -1],
+    ),
+    ("RSQRT", [Tensor(np.array([-4, 16], "i1"), 1.0)], output("INT8", (2,), 1 / 64), None, [127, 16], None),
+    (
+        "DIV",
+        [Tensor(np.array([8, 8], "u1"), 1.0), Tensor(np.array([2, 0], "u1"), 1.0)],
+        output("UINT8", (2,), 1.0),
+        ("DivOptions", {}),
+        [4, 0],
+        None,
+    ),
+]
+
+
+@pytest.mark.parametrize("case", INTEGERS, ids=lambda case: case[0])
+def test_each_side_is_as_stated_in_integers(case: tuple[Any, ...]) -> None:
+    name, inputs, made, options, ours, theirs = case
+    data = quantized_operator(name, inputs, [made], options)
+    given = [tensor.values for tensor in inputs if not tensor.constant]
+    assert [one.tolist() for one in run(unlite.to_torch(data, quantized="exact"), *given)] == [ours]
+    if theirs is None:
+        with pytest.raises(RefusedError):
+            litert(data, *given)
+    else:
+        assert [one.tolist() for one in litert(data, *given)] == [theirs]
+
+
+def test_every_difference_in_integers_is_measured() -> None:
+    assert {name for each in EXACT_DIFFERENCES for name in each.operators} == {case[0] for case in INTEGERS}
 
 
 def test_every_difference_is_measured() -> None:

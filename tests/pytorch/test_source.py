@@ -21,7 +21,10 @@ from tests.model.small import Builder, dense_layer
 
 torch = pytest.importorskip("torch")
 
+from safetensors.torch import load_file  # noqa: E402
+
 from unlite.model.model import open_model  # noqa: E402
+from unlite.pytorch.folder import load_folder  # noqa: E402
 from unlite.pytorch.lines import WIDTH, wrapped  # noqa: E402
 from unlite.pytorch.module import to_torch  # noqa: E402
 from unlite.pytorch.naming import Identifiers, class_name, literal, own_name, quoted  # noqa: E402
@@ -117,6 +120,62 @@ def test_what_blazeface_reads_like(face: Path, tmp_path: Path) -> None:
     lines = source.text.splitlines()
     assert "self.block1 = ResidualBlock(24)" in lines[source.lines[0, 10] - 1]
     assert "tflite operators 6-11" in lines[source.lines[0, 10] - 1]
+
+
+def test_bounds_of_blocks_are_parameters(shared: Path, tmp_path: Path) -> None:
+    """Quantized blocks differ in the range of their values; they are the same blocks all the same."""
+    module, source = write(shared / "models/mobilenet_v2_nchw_int8.tflite", tmp_path / "out")
+    with torch.no_grad():
+        results = [network(*inputs_of(module)).numpy() for network in (load_folder(tmp_path / "out"), module)]
+    # Their pictures lie differently in memory, so that convolutions add in another order; a wrong bound is 1e-2 apart.
+    np.testing.assert_allclose(*results, rtol=0, atol=1e-5 * abs(results[1]).max())
+    # MobileNetV2: of its 17 blocks, 10 add their input, 4 halve the picture; the first one does not expand.
+    assert source.text.count(" = InvertedResidual(") == 10
+    assert source.text.count(" = DownsamplingInvertedBottleneck(") == 4
+    (first,) = (line for line in source.text.splitlines() if "self.block1 = " in line)
+    assert "= SeparableConv(32, 16, low=-4.4" in first
+
+
+def test_parts_of_a_loop(shared: Path, tmp_path: Path) -> None:
+    source = check(shared / "models/precise_vad_while_drq.tflite", tmp_path / "out")
+    classes = {node.name: node for node in ast.parse(source.text).body if isinstance(node, ast.ClassDef)}
+    assert ast.get_docstring(classes["Condition"]) == "Whether the loop goes on, a part of PreciseVadWhileDrq."
+    assert ast.get_docstring(classes["Body"]) == "One round of the loop, a part of PreciseVadWhileDrq."
+    (condition, body) = (
+        next(each for each in classes[name].body if isinstance(each, ast.FunctionDef)).args
+        for name in ("Condition", "Body")
+    )
+    # What comes in has the name of what is handed over at first: time, time, tensor_arrayv2_1, zeros.
+    assert [arg.arg for arg in body.args[:5]] == ["self", "time", "time_2", "tensor_arrayv2_1", "zeros"]
+    assert condition.vararg is not None  # the weights, which it does not read
+    assert len(condition.args) < len(body.args)
+
+
+def test_constants_without_names(shared: Path, tmp_path: Path) -> None:
+    """They are called by the part that they play. Places of the inputs: LiteRT tflite/kernels/lstm_shared.h."""
+    path = shared / "models/dtln_lstm_int8.tflite"
+    source = check(path, tmp_path / "out")
+    values = load_file(tmp_path / "out/model.safetensors")
+    operators = [operator for operator in open_model(path).main.operators if "LSTM" in operator.name]
+    places = {"input_to_input_weights": 1, "input_to_forget_weights": 2, "recurrent_to_cell_weights": 7}
+    places |= {"recurrent_to_output_weights": 8, "forget_gate_bias": 13, "output_gate_bias": 15}
+    for suffix, operator in zip(("", "_2"), operators, strict=True):
+        for name, place in places.items():
+            stored = operator.inputs[place]
+            assert stored is not None
+            np.testing.assert_array_equal(values[f"{name}{suffix}"].numpy(), stored.dequantize())
+    assert {"output_state", "cell_state", "output_state_2", "cell_state_2"} <= set(source.tensors)
+    assert "output_state_2 = self.output_state_2.clone()" in source.text
+    assert "self.cell_state_2.copy_(next_cell_state_2.detach())" in source.text
+    assert ".transpose(0, 1).transpose(0, 1)" not in source.text
+
+
+def test_numbers_are_short(shared: Path, tmp_path: Path) -> None:
+    """The shortest number that is the same in float32."""
+    source = check(shared / "models/toy_transformer_kv_cache.tflite", tmp_path / "out")
+    assert "+ 1e-06)" in source.text
+    assert "* 0.044715" in source.text
+    assert "9.99999997" not in source.text
 
 
 def test_the_header_tells_the_tensors(face: Path, tmp_path: Path) -> None:
@@ -235,7 +294,9 @@ def test_values_stay_values(value: Any) -> None:
         ("sequential/conv2d/Relu;sequential/conv2d/BiasAdd;sequential/conv2d/Conv2D", "conv2d"),
         ("model_1/model/batch_normalization_4/FusedBatchNormV3;model_1/model/dep/depthwise", "dep"),
         ("MobilenetV1/Conv2d_7_pointwise/weights", "Conv2d_7_pointwise"),
+        ("MobilenetV1/MobilenetV1/Conv2d_0/weights_quant/FakeQuantWithMinMaxVars", "Conv2d_0"),
         ("arith.constant1", ""),
+        ("tfl.unidirectional_sequence_lstm1", ""),
         ("tfl.pseudo_qconst12", ""),
         ("StatefulPartitionedCall:0", ""),
         ("serving_default_input_2:0", "input_2"),

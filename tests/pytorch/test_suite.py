@@ -10,7 +10,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.pytorch.suite import FLOAT_KINDS, all_cases, cases, check_case, has_no_values
+from tests.pytorch.suite import (
+    FLOAT_KINDS,
+    QUANTIZED_KINDS,
+    all_cases,
+    cases,
+    check_case,
+    check_exact_case,
+    has_no_values,
+)
 
 pytest.importorskip("torch", reason="PyTorch is not installed (extra 'torch')")
 
@@ -18,6 +26,19 @@ pytest.importorskip("torch", reason="PyTorch is not installed (extra 'torch')")
 @pytest.mark.parametrize("case", cases(kinds=FLOAT_KINDS))
 def test_float(case: dict[str, Any]) -> None:
     check_case(case)
+
+
+@pytest.mark.parametrize("case", cases(kinds=QUANTIZED_KINDS))
+def test_exact(case: dict[str, Any]) -> None:
+    """All are judged by the kernels that the suite names: the reference's, or those that LiteRT has instead."""
+    check_exact_case(case)
+
+
+def test_no_quantized_case_is_left_out() -> None:
+    scored = {name for name, case in all_cases().items() if case["score"] and case["kind"] not in FLOAT_KINDS}
+    if not scored:
+        pytest.skip("../shared/opsuite is not there")
+    assert {parameter.values[0]["id"] for parameter in cases(kinds=QUANTIZED_KINDS)} == scored
 
 
 def test_no_case_is_left_out() -> None:

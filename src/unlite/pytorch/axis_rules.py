@@ -48,7 +48,7 @@ def reduce_axes(node: fx.Node) -> Rule | None:
     def write(_order: Axes, held: Held) -> Call:
         places = sorted(held[args[0]].index(axis) for axis in gone)
         kwargs = {name: value for name, value in node.kwargs.items() if name not in ("dim", "keepdim")}
-        return (args[0], places if isinstance(dims, (list, tuple)) else places[0], keep), kwargs
+        return (args[0], places if isinstance(dims, (list, tuple)) else places[0], keep, *args[3:]), kwargs
 
     kept = [axis for axis in range(rank) if keep or axis not in gone]
     link = Link(rank, len(kept), [((axis,), (place,)) for place, axis in enumerate(kept)])

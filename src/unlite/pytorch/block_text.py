@@ -12,6 +12,7 @@ import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
 from torch import fx
 from torch.fx.node import map_arg
 
+from unlite.pytorch.integer_layers import QUANTITIES
 from unlite.pytorch.layers import Member
 from unlite.pytorch.naming import MODULE_NAMES, Identifiers, Symbol
 from unlite.pytorch.ops.padding import pad_same
@@ -20,10 +21,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 CHANNELS = ("channels", "channels_in", "channels_out")
-FORWARD = ("pad", "window")
+BOUNDS = ("low", "high")
+FORWARD = ("pad", "window", *BOUNDS)
 """What numbers are that forward needs itself."""
-SIZED: frozenset[Any] = frozenset((F.pad, pad_same.__wrapped__))  # type: ignore[attr-defined]  # of functools.wraps
+SIZED: frozenset[Any] = frozenset(
+    (F.pad, pad_same.__wrapped__, torch.clamp)  # type: ignore[attr-defined]  # of functools.wraps
+)
 """Functions whose numbers may differ from block to block."""
+
+
+def is_number(value: Any) -> bool:
+    """Whether an argument of such a function may be a parameter of a block. 0 stays as it is."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value != 0
 
 
 @dataclass
@@ -59,7 +68,10 @@ def parametrize(hints: Sequence[str], runs: Sequence[Sequence[Any]]) -> tuple[di
     Returns:
         Parameter -> its value in each run; and for each number what stands for it: itself, or a Symbol.
     """
-    vectors = [tuple(run[i] for run in runs) for i in range(len(hints))]
+    # A bound is no size, also where it is the same number.
+    vectors = [
+        tuple((run[i],) if hints[i] in (*BOUNDS, *QUANTITIES) else run[i] for run in runs) for i in range(len(hints))
+    ]
     named: dict[tuple[Any, ...], str] = {}
     names = Identifiers()
     channels = [i for i, hint in enumerate(hints) if hint in CHANNELS]
@@ -86,8 +98,9 @@ def parametrize(hints: Sequence[str], runs: Sequence[Sequence[Any]]) -> tuple[di
     for i, vector in enumerate(vectors):
         # What is padded is the difference of two sizes, also where that happens to be a size of its own.
         code = (hints[i] == "pad" and _difference(vector, named)) or {**named, **derived}.get(vector, "")
-        codes.append(Symbol(code) if i in varying else vector[0])
-    return {name: list(vector) for vector, name in named.items()}, codes
+        codes.append(Symbol(code) if i in varying else runs[0][i])
+    places = {name: vectors.index(vector) for vector, name in named.items()}
+    return {name: [run[place] for run in runs] for name, place in places.items()}, codes
 
 
 def _difference(vector: tuple[Any, ...], named: dict[tuple[Any, ...], str]) -> str:
@@ -164,7 +177,7 @@ def _filled(value: Any, rest: Iterator[Any], code: Any) -> Any:
         )
     if isinstance(value, dict):
         return {key: _filled(entry, rest, code) for key, entry in value.items()}
-    if isinstance(value, int) and not isinstance(value, bool) and value != 0:
+    if is_number(value):
         return code(*next(rest))
     return value
 
@@ -205,7 +218,7 @@ def _class_name(nodes: list[fx.Node], entry: fx.Node, members: dict[str, Member]
     before, after = entry.meta["val"].shape, nodes[-1].meta["val"].shape
     if len(before) == len(after) == 4 and before[2] > after[2]:
         return f"Downsampling{base}"
-    if is_residual and any(node.target is F.pad for node in nodes):
+    if is_residual and tuple(before) != tuple(after) and any(node.target is F.pad for node in nodes):
         return f"Widening{base}"
     return base
 
@@ -226,5 +239,8 @@ _WORDS: dict[Any, str] = {operator.add: "add", operator.mul: "multiply", F.pad: 
 
 def annotation(values: Sequence[Any]) -> str:
     """The type of a parameter that takes these values."""
-    kinds = {"int" if isinstance(value, int) else f"tuple[{', '.join(['int'] * len(value))}]" for value in values}
+    kinds = {
+        f"tuple[{', '.join(['int'] * len(value))}]" if isinstance(value, (tuple, list)) else type(value).__name__
+        for value in values
+    }
     return " | ".join(sorted(kinds))

@@ -15,7 +15,7 @@ import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
 from torch import fx
 from torch.fx.node import map_arg
 
-from unlite.pytorch.block_text import SIZED, Block, parametrize, rewrite
+from unlite.pytorch.block_text import BOUNDS, SIZED, Block, is_number, parametrize, rewrite
 from unlite.pytorch.layers import Member
 from unlite.pytorch.naming import MODULE_NAMES, Identifiers, Symbol
 from unlite.pytorch.permutes import ELEMENTWISE, axes_of, is_impure
@@ -155,11 +155,7 @@ def _without_numbers(value: Any) -> Any:
         return [_without_numbers(entry) for entry in value]
     if isinstance(value, dict):
         return {key: _without_numbers(entry) for key, entry in value.items()}
-    return "#" if _is_count(value) and value != 0 else value
-
-
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    return "#" if is_number(value) else value
 
 
 def _readable(value: Any) -> Any:
@@ -226,8 +222,17 @@ def _leaves(nodes: list[fx.Node], members: dict[str, Member]) -> list[_Leaf]:
                 if name not in ("bias", "dtype"):
                     found.append(_Leaf(name, value))
         elif node.target in SIZED:
-            _collect((node.args, dict(node.kwargs)), "pad" if node.target is F.pad else "window", found)
+            if node.target is torch.clamp:
+                bounds = [*zip(BOUNDS, node.args[1:], strict=False), *zip(_ends(node), node.kwargs.values(), strict=True)]
+                found += [_Leaf(hint, value, in_forward=True) for hint, value in bounds if is_number(value)]
+            else:
+                _collect((node.args, dict(node.kwargs)), "pad" if node.target is F.pad else "window", found)
     return found
+
+
+def _ends(node: fx.Node) -> list[str]:
+    """What the named arguments of a clamp are."""
+    return [BOUNDS[key == "max"] for key in node.kwargs]
 
 
 def _collect(value: Any, hint: str, found: list[_Leaf]) -> None:
@@ -237,7 +242,7 @@ def _collect(value: Any, hint: str, found: list[_Leaf]) -> None:
     elif isinstance(value, dict):
         for entry in value.values():
             _collect(entry, hint, found)
-    elif _is_count(value) and value != 0:
+    elif is_number(value):
         found.append(_Leaf(hint, value, in_forward=True))
 
 

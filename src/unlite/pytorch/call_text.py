@@ -31,16 +31,16 @@ def torch_name(function: Any) -> str:
     name = str(getattr(function, "__name__", ""))
     if name.isidentifier() and getattr(F, name, None) is function:
         return f"F.{name}"
+    for home, prefix in ((torch.fft, "fft_"), (torch.linalg, "linalg_"), (torch.special, "special_")):
+        public = name.removeprefix(prefix)
+        if name.startswith(prefix) and getattr(home, public, None) is function:
+            return f"{home.__name__}.{public}"
     path = _get_qualified_name(function) if callable(function) else ""
     found: Any = torch
     for part in path.split(".")[1:]:
         found = getattr(found, part, None)
     if path.startswith("torch.") and found is not None:
         return path.replace("torch.nn.functional.", "F.", 1)
-    for home, prefix in ((torch.fft, "fft_"), (torch.linalg, "linalg_"), (torch.special, "special_")):
-        public = name.removeprefix(prefix)
-        if name.startswith(prefix) and getattr(home, public, None) is function:
-            return f"{home.__name__}.{public}"
     raise UnsupportedOperatorError(f"{name or function!r} has no name in PyTorch to write down.", operators=())
 
 

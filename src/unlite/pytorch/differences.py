@@ -85,6 +85,13 @@ DIFFERENCES = (
         "a NaN takes what follows it for its equal",
         "tflite/kernels/unique.cc",
     ),
+    Difference(
+        ("GELU",),
+        "infinity, and numbers above 1.7e38",
+        "NaN or infinity, as PyTorch computes it on the processor",
+        "the number itself",
+        "tflite/kernels/internal/reference/gelu.h",
+    ),
     Difference(("SIGN",), "NaN", "0", "NaN", "tflite/kernels/sign.cc"),
     Difference(
         ("POW",),
@@ -151,6 +158,31 @@ DIFFERENCES = (
     ),
 )
 """Where a module made with ``quantized="float"`` gives something else than LiteRT, noise in the last digits aside."""
+
+EXACT_DIFFERENCES = (
+    Difference(
+        ("SUM",),
+        "INT8 and INT16 that are quantized",
+        "the sums, as LiteRT's other kernels give them",
+        "sums of the bytes, read as if they were UINT8",
+        "tflite/kernels/internal/reference/reduce.h",
+    ),
+    Difference(
+        ("RSQRT",),
+        "INT8 that stands for numbers below 0",
+        "the largest integer",
+        "refused at run time",
+        "tflite/kernels/elementwise.cc",
+    ),
+    Difference(
+        ("DIV",),
+        "UINT8 divided by 0",
+        "0",
+        "the process stops",
+        "tflite/kernels/div.cc",
+    ),
+)
+"""Where a module made with ``quantized="exact"`` gives other integers than LiteRT's reference kernels."""
 
 LIMITS = {
     "WHILE": "a loop that carries a tensor whose shape changes runs eagerly only; torch.export refuses it",

@@ -92,7 +92,7 @@ def values_of(x: Any) -> Any:
 def constant(options: Options, name: str, values: Any) -> Any:
     """A table or a row of numbers that an operator needs, as a constant of the module."""
     if options.lowering is None:
-        return torch.from_numpy(np.asarray(values))
+        return torch.from_numpy(np.array(values))
     output: Tensor | None = options.output.tensor
     return options.lowering.attribute(from_array(f"{output.name if output is not None else ''}_{name}", values))
 
@@ -120,6 +120,12 @@ def largest_sum(weight: Any, zero_point: int, reach: int, axis: int, bias: Any =
         return FLOAT64_EXACT
     rows = np.abs(np.moveaxis(stored.astype(np.int64) - zero_point, axis, 0)).reshape(stored.shape[axis], -1).sum(1)
     return int((rows * reach + (0 if added is None else np.abs(added.reshape(-1).astype(np.int64)))).max(initial=0))
+
+
+def is_narrow(largest: int, reals: Any) -> bool:
+    """Whether ``requantize`` takes sums up to ``largest`` by these factors."""
+    shifts = [quantized.factor(float(real))[1] for real in np.asarray(reals).reshape(-1)]
+    return largest < NARROW and max(shifts) <= 0
 
 
 def sum_type(largest: int) -> torch.dtype:
@@ -152,8 +158,8 @@ def accumulated(
             integers, exact in the type that ``sum_type`` chooses.
         axis: The weight's axis of output channels, which its scales and zero points run along.
         places: Where x, weight and bias stand among the inputs.
-        double: Whether the kernel scales in double precision. Others round sums of 32 bits twice, and the sums of 64
-            bits that 16-bit activations have by a shorter multiplier.
+        double: Whether the kernel scales in double precision. Others round sums of 32 bits twice, and sums of 64 bits,
+            which 16-bit activations have unless ``quantized_bias_type`` is INT32, by a shorter multiplier.
         float_product: Whether the kernel multiplies the scales of x and the weight as float32; all do for UINT8.
         hybrid: What is called instead where x is real: a function with the same arguments.
     """
@@ -179,18 +185,30 @@ def accumulated(
         target = options.output
         reals = source.scale * np.array(kernel.scales, dtype=np.float64) / target.scale
         ends = (target.zero_point, *activation_range(options), target.dtype)
+        is_short = source.dtype is not torch.int16 or has_short_sums(options, bias)
         if double:
             factor = float(reals[0]) if len(reals) == 1 else constant(options, "scale", reals)
             return store(scale_double(sums, factor), *ends)
         if float_product or source.dtype is torch.uint8:
             reals = np.float64(np.float32(source.scale * np.array(kernel.scales, dtype=np.float64))) / target.scale
-        if source.dtype is torch.int16:
+        if not is_short:
             return store(scale_wide(sums.to(torch.int64), *factors(options, "", reals)), *ends)
-        if largest < NARROW and max(quantized.factor(float(real))[1] for real in reals) <= 0:
+        if is_narrow(largest, reals):
             return requantize(sums, *factors(options, "", reals), *ends)
         return store(scale_twice(wrapped(sums), *factors(options, "", reals)), *ends)
 
     return exact
+
+
+def has_short_sums(options: Options, bias: Any) -> bool:
+    """Whether sums of 16-bit activations have 32 bits, as the operator's options may say, instead of 64."""
+    is_short = bool(options.get("quantized_bias_type", "FLOAT32") == "INT32")
+    if bias is not None and (bias.dtype is torch.int32) != is_short:
+        raise UnsupportedOperatorError(
+            "the type of its bias is not the one that quantized_bias_type stands for: kernels read past its end.",
+            operators=(options.path,),
+        )
+    return is_short
 
 
 def on_stored(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -233,6 +251,7 @@ __all__ = [
     "constant",
     "factors",
     "is_integer",
+    "is_narrow",
     "on_stored",
     "round_away",
     "sum_type",

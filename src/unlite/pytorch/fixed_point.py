@@ -10,35 +10,41 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from unlite.pytorch.trace import helper
+from unlite.pytorch.trace import elementwise
 
 
-@helper
+@elementwise
 def high_product(x: Tensor, y: int | Tensor) -> Tensor:
     """The product of two numbers, one of them Q0.31, rounded to the nearest; halves go up."""
-    return (x * y + (1 << 30)) >> 31
+    total = x * y
+    total += 1 << 30
+    total >>= 31
+    return total
 
 
-@helper
+@elementwise
 def divide_by_power(x: Tensor, bits: int | Tensor) -> Tensor:
     """``x / 2^bits``, rounded to the nearest; halves away from 0."""
     bits = torch.as_tensor(bits)
-    return (x + ((1 << bits) >> 1) + (x >> 63) * (bits > 0)) >> bits
+    total = x + ((1 << bits) >> 1)
+    total.addcmul_(x >> 63, (bits > 0).to(torch.int64))
+    total >>= bits
+    return total
 
 
-@helper
+@elementwise
 def leading_zeros(x: Tensor) -> Tensor:
     """How many of the upper bits of 32 are 0; x >= 0."""
     return 32 - torch.frexp(x.to(torch.float64)).exponent.to(torch.int64)
 
 
-@helper
+@elementwise
 def shift_saturating(x: Tensor, bits: int | Tensor) -> Tensor:
     """``x * 2^bits``, within 32 bits."""
     return (x << bits).clamp(-(1 << 31), (1 << 31) - 1)
 
 
-@helper
+@elementwise
 def exp_of_negative(x: Tensor) -> Tensor:
     """e^x for x <= 0. x: Q5.26 -> Q0.31.
 
@@ -58,7 +64,7 @@ def exp_of_negative(x: Tensor) -> Tensor:
     return torch.where(x == 0, (1 << 31) - 1, result)
 
 
-@helper
+@elementwise
 def inverse_of_one_plus(x: Tensor) -> Tensor:
     """1 / (1 + x) for x from 0 to 1, by three steps of Newton's method. Q0.31 -> Q0.31."""
     half = (x + (1 << 31)) >> 1  # of 1 + x; 1 is 2^31 - 1 here, and halves go up
@@ -68,7 +74,7 @@ def inverse_of_one_plus(x: Tensor) -> Tensor:
     return shift_saturating(y, 1)
 
 
-@helper
+@elementwise
 def log_of_at_least_one(x: Tensor) -> Tensor:
     """Natural logarithm for x >= 1. x: Q12.19 -> Q5.26."""
     quarter = 1 << 23  # Q6.25
@@ -89,7 +95,7 @@ def log_of_at_least_one(x: Tensor) -> Tensor:
     return shift_saturating(high_product(power, 1488522236) + high_product(divide_by_power(numerator, 6), inverse), 1)
 
 
-@helper
+@elementwise
 def inverse_square_root(x: Tensor) -> tuple[Tensor, Tensor]:
     """1 / sqrt(x) for integers x >= 1 as (multiplier, right shift): ``multiplier * 2^-(31 + shift)``."""
     shift = torch.full_like(x, 11)
@@ -104,7 +110,3 @@ def inverse_square_root(x: Tensor) -> tuple[Tensor, Tensor]:
     y = high_product(y, 1518500250)
     y, shift = torch.where(shift < 0, y << (-shift).clamp(min=0), y), shift.clamp(min=0)
     return torch.where(x <= 1, (1 << 31) - 1, y), torch.where(x <= 1, 0, shift)
-
-
-ELEMENTWISE = (high_product, divide_by_power, leading_zeros, shift_saturating, exp_of_negative, inverse_of_one_plus)
-"""Helpers that work element by element."""

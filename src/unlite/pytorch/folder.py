@@ -9,16 +9,19 @@ from contextlib import suppress
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from unlite.errors import UnliteError, UnsupportedFormatError
-from unlite.pytorch.source import DIGEST, MARK, SOURCE
-from unlite.pytorch.source_frame import WEIGHTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import torch
     from torch import fx
+
+SOURCE, WEIGHTS = "model.py", "model.safetensors"
+MARK = "# Written by unlite convert."
+"""First line of a written model.py: what convert itself wrote it may replace."""
+DIGEST = "unlite.source"
+"""Key of the header of model.safetensors: SHA-256 of the model.py that was written with it."""
 
 LARGEST_HEADER = 1 << 28  # bytes of the header of a .safetensors that are looked at
 
@@ -76,6 +79,8 @@ CLOSE = 1e-5  # of the largest value; both sides make the same calls, and nearly
 
 def check_equal(module: fx.GraphModule, network: torch.nn.Module, inputs: Sequence[torch.Tensor]) -> None:
     """Runs a lowered module and what was written of it. Raises UnliteError where they differ."""
+    import torch
+
     results = []
     for each in (module, network):
         torch.manual_seed(0)
@@ -91,6 +96,8 @@ def check_equal(module: fx.GraphModule, network: torch.nn.Module, inputs: Sequen
 
 
 def _is_close(expected: torch.Tensor, actual: torch.Tensor) -> bool:
+    import torch
+
     if expected.shape != actual.shape or expected.dtype != actual.dtype:
         return False
     if not (expected.dtype.is_floating_point or expected.dtype.is_complex):

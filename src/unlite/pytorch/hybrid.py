@@ -15,7 +15,7 @@ import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
 from unlite.errors import UnsupportedOperatorError
 from unlite.pytorch.activations import ACTIVATIONS
 from unlite.pytorch.exact import centred, constant, is_integer, largest_sum, sum_type, without
-from unlite.pytorch.trace import helper
+from unlite.pytorch.trace import along_axes, helper
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from unlite.pytorch.options import Options
 
 
-@helper
+@along_axes
 def quantize_symmetric(x: torch.Tensor, axes: tuple[int, ...]) -> tuple[torch.Tensor, torch.Tensor]:
     """(integers from -127 to 127 as float32, step): the largest number along the axes becomes 127.
 
@@ -35,7 +35,7 @@ def quantize_symmetric(x: torch.Tensor, axes: tuple[int, ...]) -> tuple[torch.Te
     return torch.trunc(steps + torch.copysign(torch.full_like(steps, 0.5), steps)).clamp(-127, 127), reach / 127.0
 
 
-@helper
+@along_axes
 def quantize_asymmetric(x: torch.Tensor, axes: tuple[int, ...]) -> tuple[torch.Tensor, torch.Tensor]:
     """(integers as float32, zero point taken off, step): 0 and the numbers along the axes become -128 to 127.
 
@@ -66,7 +66,8 @@ def hybrid(
 ) -> Callable[..., Any]:
     """A sum of products of real x and an integer weight, as a function. See ``exact.accumulated`` for the arguments.
 
-    together: the axes of x that are quantized with one step. symmetric: whether 0 stays in the middle.
+    together: the axes of x that are quantized with one step. symmetric: whether 0 stays in the middle. Kernels pass
+    over the weight's zero point.
     """
     at_x, at_weight, at_bias = places
 
@@ -75,9 +76,11 @@ def hybrid(
         kernel = options.inputs[at_weight]
         quantize = quantize_symmetric if symmetric(options) else quantize_asymmetric
         integers, step = _pair(quantize(given[at_x], together(given[at_x], options)))
-        dtype = sum_type(largest_sum(given[at_weight], kernel.zero_point, REACH, axis))
+        if options.get("adj_x", False):
+            step = step.transpose(-1, -2)
+        dtype = sum_type(largest_sum(given[at_weight], 0, REACH, axis))
         given[at_x] = integers if dtype is torch.float32 else integers.to(dtype)
-        given[at_weight] = centred(given[at_weight], kernel.zero_point, dtype)
+        given[at_weight] = centred(signed(given[at_weight]), 0, dtype)
         sums = function(*given, options=options)
         scales = kernel.scales
         scale = scales[0] if len(scales) == 1 else constant(options, "scale", np.array(scales, dtype=np.float32))
@@ -110,13 +113,15 @@ def linear(x: Any, weight: Any, place: int, options: Options, bias: Any = None) 
 
 
 def in_real_type(weights: list[Any]) -> list[Any]:
-    """Integer weights [O, I] in one real type, in which their sums are exact. None stays."""
-    dtype = sum_type(max((largest_sum(weight, 0, REACH, 0) for weight in weights if weight is not None), default=0))
-    return [None if weight is None else centred(signed(weight), 0, dtype) for weight in weights]
+    """Integer weights [O, I] in one real type, in which their sums are exact. Real ones and None stay."""
+    stored = [weight is not None and is_integer(weight) for weight in weights]
+    largest = [largest_sum(weight, 0, REACH, 0) for weight, here in zip(weights, stored, strict=True) if here]
+    dtype = sum_type(max(largest, default=0))
+    return [centred(signed(w), 0, dtype) if here else w for w, here in zip(weights, stored, strict=True)]
 
 
 def signed(weight: Any) -> Any:
-    """A weight as recurrent kernels read it: UINT8 as INT8."""
+    """A weight as hybrid kernels read it: UINT8 as INT8."""
     return weight.view(torch.int8) if weight.dtype is torch.uint8 else weight
 
 

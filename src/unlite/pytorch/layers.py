@@ -10,8 +10,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
 from torch import fx
 
+from unlite.pytorch.integer_layers import sums_of, taken_apart
 from unlite.pytorch.naming import MODULE_NAMES, Identifiers, own_name
 from unlite.pytorch.permutes import is_impure
+from unlite.pytorch.roles import role_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -89,7 +91,9 @@ class Attributes:
             if stored.key not in self.state_keys and all(not isinstance(entry, fx.Node) for entry in node.args[1:]):
                 with node.graph.inserting_before(node):
                     folded = node.graph.get_attr(stored.key)
-                folded.meta.update(node.meta, stored=Stored(stored.key, shape, stored.dtype, stored.trainable))
+                source = node.args[0].meta.get("source")  # type: ignore[union-attr]  # a node
+                folded.meta.update(node.meta, source=source)
+                folded.meta["stored"] = Stored(stored.key, shape, stored.dtype, stored.trainable)
                 node.replace_all_uses_with(folded)
         elif node.op == "call_function" and node.target in _ARITHMETIC:
             node.args = tuple(self._number(entry, node) for entry in node.args)
@@ -104,7 +108,8 @@ class Attributes:
             return entry
         if not value.ndim:
             return entry
-        return float(getattr(self._module, stored.key).detach())
+        # The shortest number that is this one in float32, which is what it is used in.
+        return float(str(getattr(self._module, stored.key).detach().numpy()))
 
 
 _ARITHMETIC = frozenset((operator.add, operator.sub, operator.mul, operator.truediv))
@@ -131,19 +136,22 @@ def make_layers(graph: fx.Graph, taken: Iterable[str], name_of: Callable[[fx.Nod
     made: dict[Any, str] = {}
     shared = _shared(graph)
     for node in list(graph.nodes):
+        operands: tuple[Any, ...] = node.args[:1]
         layer = _layer(node) if node.op == "call_function" else None
+        if layer is None and node.op == "call_function":
+            layer, operands = integer_layer(node) or (None, operands)
         if layer is not None and any(entry.key in shared for entry in layer.state.values()):
             layer = None
         if layer is not None:
             key = (layer.kind, repr(layer.arguments), tuple(layer.state.items()))
             if key not in made:
-                made[key] = _named(names, layer, node, name_of)
+                made[key] = _named(names, layer, node, name_of, operands[1:] or node.args[1:2])
                 members[made[key]] = layer
             place = node.meta.get("tflite")
             if place is not None and place not in members[made[key]].places:
                 members[made[key]].places.append(place)
             with graph.inserting_before(node):
-                call = graph.call_module(made[key], (node.args[0],))
+                call = graph.call_module(made[key], operands[:1])
             call.meta.update(node.meta)
             node.replace_all_uses_with(call)
             graph.erase_node(node)
@@ -154,7 +162,8 @@ def make_layers(graph: fx.Graph, taken: Iterable[str], name_of: Callable[[fx.Nod
             if stored not in made:
                 kind = "parameter" if stored.trainable else "buffer"
                 member = Member(kind, {"size": stored.shape, "dtype": stored.dtype}, 1, {"": stored}, role="constant")
-                made[stored] = names.make(own_name(name_of(node)), "constant")
+                name = own_name(name_of(node)) or role_of(node.meta.get("source"))
+                made[stored] = names.make(name, "constant")
                 members[made[stored]] = member
             node.target = made[stored]
     return members
@@ -177,8 +186,10 @@ def _shared(graph: fx.Graph) -> set[str]:
     return {key for key, found in readers.items() if len(found) > 1 and sizes[key] > SMALL}
 
 
-def _named(names: Identifiers, layer: Member, node: fx.Node, name_of: Callable[[fx.Node], str]) -> str:
-    found = (own_name(name_of(candidate)) for candidate in (node.args[1], node) if isinstance(candidate, fx.Node))
+def _named(
+    names: Identifiers, layer: Member, node: fx.Node, name_of: Callable[[fx.Node], str], weights: Iterable[Any]
+) -> str:
+    found = (own_name(name_of(candidate)) for candidate in (*weights, node) if isinstance(candidate, fx.Node))
     name = next((candidate for candidate in found if candidate), "")
     return names.make(name, layer.role) if name else names.numbered(layer.role)
 
@@ -238,6 +249,62 @@ def _convolution(node: fx.Node, weight: Stored) -> Member | None:
         layer.arguments["groups"] = groups
     return _bias(node, layer, weight, channels_out)
 
+
+def integer_layer(node: fx.Node) -> tuple[Member, tuple[Any, ...]] | None:
+    """The layer that a convolution of integers is with the scaling of its sums; and its x and weight."""
+    sums = sums_of(node)
+    if sums is None:
+        return None
+    given: list[Any] = [*sums.args, *(None, 1, 0, 1, 1)[len(sums.args) - 2 :]]
+    parts, data = taken_apart(given[1]), taken_apart(given[0])
+    weight = None if parts is None else stored_in(parts[0])
+    if parts is None or weight is None or len(weight.shape) != 4:
+        return None
+    x: Any = given[0]
+    _, kind, weight_zero = parts
+    x_zero = 0
+    if data is not None and data[1] is kind:
+        x, _, x_zero = data
+    steps: Any = dict(zip(_PLAIN, map(even, given[3:7]), strict=True))
+    if any(isinstance(value, (str, fx.Node)) for value in steps.values()) or x.op == "get_attr":
+        return None
+    outer, groups = weight.shape[0], steps["groups"]
+    inner = weight.shape[1] * groups
+    layer = Member("IntegerConv2d", {"channels_in": inner, "channels_out": outer}, 2)
+    layer.role = "depthwise" if groups == inner > 1 else "pointwise" if weight.shape[2:] == (1, 1) else "conv"
+    layer.arguments["kernel_size"] = even(weight.shape[2:])
+    layer.arguments |= {name: value for name, value in steps.items() if value != _USUAL[name]}
+    layer.state["weight"] = weight
+    bias = None if given[2] is None else taken_apart(given[2])
+    found = None if bias is None else stored_in(bias[0])
+    if given[2] is None:
+        layer.arguments["bias"] = False
+    elif bias is None or found is None or bias[2] or found.shape != (outer,) or found.dtype is not torch.int32:
+        return None
+    else:
+        layer.state["bias"] = found
+    scaling: Any = node.args[1:3]
+    zero_point, low, high, dtype = node.args[3:]
+    numbers = {"x_zero": x_zero, "weight_zero": weight_zero, "zero_point": zero_point, "low": low, "high": high}
+    layer.arguments |= {
+        name: value for name, value in numbers.items() if name not in ("low", "high") or value != _ENDS[name]
+    }
+    for name, value in zip(("multiplier", "shift"), scaling, strict=True):
+        stored = stored_in(value)
+        if stored is not None and stored.shape == (outer, 1, 1) and stored.dtype is torch.int64:
+            layer.state[name] = stored
+        elif isinstance(value, int):
+            layer.arguments[name] = value
+        else:
+            return None
+    kinds = {"stored": weight.dtype, "dtype": dtype, "kind": kind}
+    layer.arguments |= {name: value for name, value in kinds.items() if value is not _KINDS[name]}
+    return layer, (x, parts[0])
+
+
+_USUAL = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
+_ENDS = {"low": -128, "high": 127}
+_KINDS = {"stored": torch.int8, "dtype": torch.int8, "kind": torch.float32}
 
 _PLAIN = ("stride", "padding", "dilation", "groups")
 _TRANSPOSED = ("stride", "padding", "output_padding", "groups", "dilation")

@@ -29,12 +29,10 @@ from unlite.pytorch.axis_orders import (
     rank_of,
     tensor_of,
 )
-from unlite.pytorch.ops.arithmetic import integer_power
-from unlite.pytorch.ops.conversion import fake_quantize, saturating_cast
 from unlite.pytorch.ops.pads import mirror, pad_with
-from unlite.pytorch.ops.reducing import append_along, integer_mean, product, running_sum
-from unlite.pytorch.ops.slicing import keep_place, take_block, take_steps
-from unlite.pytorch.quantized import ELEMENTWISE, TABLES
+from unlite.pytorch.ops.reducing import count_along
+from unlite.pytorch.ops.slicing import take_block
+from unlite.pytorch.trace import AXES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,12 +45,15 @@ def rule_of(node: fx.Node, known: Known) -> Rule | None:
         return None
     if node.target in (_ELEMENTWISE_FUNCTIONS if node.op == "call_function" else _ELEMENTWISE_METHODS):
         return _elementwise(node)
-    make = (_FUNCTIONS if node.op == "call_function" else _METHODS).get(node.target)
+    target: Any = node.target
+    make = _HELPERS.get(AXES.get(target, "")) or (_FUNCTIONS if node.op == "call_function" else _METHODS).get(target)
     if make is None:
         return None
     if node.target in (torch.cat, torch.stack):
         return make(node)
     operand = args[0]
+    if make is _elementwise:
+        return _elementwise(node)
     if tensor_of(operand) is None or operand in _nodes((args[1:], node.kwargs)):
         return None
     if node.target == "reshape":
@@ -80,7 +81,8 @@ def _inner(helper: Any) -> Any:
 
 
 def _elementwise(node: fx.Node) -> Rule | None:
-    result = tensor_of(node)
+    parts = parts_of(node)
+    result = parts[0] if parts else tensor_of(node)
     if result is None:
         return None
     links: dict[fx.Node, Link] = {}
@@ -97,7 +99,7 @@ def _elementwise(node: fx.Node) -> Rule | None:
             links[operand] = Broadcast(value.ndim, result.ndim)
         else:
             return None
-    return Rule(links, lambda _order, _held: (node.args, node.kwargs))
+    return Rule(links, lambda _order, _held: (node.args, node.kwargs), gives_parts=bool(parts))
 
 
 _ELEMENTWISE_FUNCTIONS: frozenset[Any] = frozenset(
@@ -112,7 +114,6 @@ _ELEMENTWISE_FUNCTIONS: frozenset[Any] = frozenset(
         *(torch.zeros_like, torch.ones_like, torch.full_like, torch.real, torch.imag),
         *(F.relu, F.relu6, F.hardswish, F.elu, F.gelu, F.leaky_relu),
         *(torch.fake_quantize_per_tensor_affine,),
-        *map(_inner, (integer_power, fake_quantize, saturating_cast, *ELEMENTWISE)),
     )
 )
 _ELEMENTWISE_METHODS = frozenset(
@@ -231,6 +232,24 @@ def _size(node: fx.Node) -> Rule | None:
     return Rule({args[0]: AnyOrder(rank, 0)}, write)
 
 
+def _count(node: fx.Node) -> Rule | None:
+    """How many entries there are along axes."""
+    args: Any = node.args
+
+    def write(_order: Axes, held: Held) -> Call:
+        return (args[0], sorted(held[args[0]].index(axis % rank_of(args[0])) for axis in args[1])), {}
+
+    return Rule({args[0]: AnyOrder(rank_of(args[0]), 0)}, write)
+
+
+_HELPERS: dict[str, Callable[[fx.Node], Rule | None]] = {
+    "elementwise": _elementwise,
+    "by_table": _first_alone,
+    "along_axes": _along(1),
+    "reducing": axis_rules.reduce_axes,
+}
+"""By what a helper says of itself."""
+
 _FUNCTIONS: dict[Any, Callable[..., Rule | None]] = {
     F.pad: _pad,
     torch.stack: axis_rules.add_axis,
@@ -240,9 +259,7 @@ _FUNCTIONS: dict[Any, Callable[..., Rule | None]] = {
     **{
         _inner(helper): rule
         for helper, rule in (
-            *((helper, _along(1)) for helper in (running_sum, keep_place, take_steps, append_along)),
-            *((helper, axis_rules.reduce_axes) for helper in (integer_mean, product)),
-            *((helper, _first_alone) for helper in TABLES),
+            (count_along, _count),
             (mirror, _mirror),
             (pad_with, _pad),
             (take_block, _by_axis),

@@ -39,7 +39,8 @@ def wrapped(text: str, indent: int = 8) -> list[str]:
     parts = [text[a + 1 : b].strip() for a, b in zip([start, *cuts[:-1]], cuts, strict=True)]
     lines: list[str] = [text[: start + 1]]
     for part in filter(None, parts):
-        if len(lines) > 1 and len(lines[-1]) + len(part) + indent + 2 <= WIDTH:
+        is_end = lines[-1].lstrip()[:1] in (")", "]", "}")
+        if len(lines) > 1 and not is_end and len(lines[-1]) + len(part) + indent + 2 <= WIDTH:
             lines[-1] += f" {part},"
         else:
             lines += [f"    {line}" for line in wrapped(part, indent + 5)]

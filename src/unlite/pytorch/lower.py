@@ -156,6 +156,7 @@ class Lowering:
             found = self.tracer.create_proxy("get_attr", f"attribute_{len(self._attributes)}", (), {})
             found.node.meta["val"] = self.tracer.fake(item.shape, item.dtype)
             found.node.meta["constant"] = item if isinstance(item, Constant) else None
+            found.node.meta["source"] = item.source
             self._attributes[item] = found
         return found
 
@@ -325,7 +326,7 @@ class Lowering:
             source: Constant = inputs[0].constant
             dtype = self.carrying.dtype(outputs[0])
             return self.attribute(Constant(outputs[0].name, source.source, source.shape, dtype, source.numpy))
-        options = Options(operator, lowering=self)
+        options = Options(operator)  # tables that it makes are tensors too
         with torch.no_grad():
             arguments = [None if constant is None else constant.tensor() for constant in constants]
             result = self._function(operator)(*arguments, options=options)

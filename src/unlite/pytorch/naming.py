@@ -25,10 +25,10 @@ FILE_NAMES = frozenset(("F", "Path", "Tensor", "annotations", "load", "load_file
 _ROLES = re.compile(
     r"(Alpha|Bias|BiasAdd|Conv2D|Conv2D_bias|ExpandDims|FusedBatchNorm\w*|Identity|Kernel|MatMul|ReadVariableOp"
     r"|Relu6?|Reshape|Squeeze|add|alpha|bias|convolution|depthwise|dequantize|kernel|resource|separable_conv2d|weights?"
-    r"|Partitioned\w*|StatefulPartitioned\w*)(_?\d+)?"
+    r"|Partitioned\w*|StatefulPartitioned\w*|FakeQuant\w*|(act|weights?)_quant|Conv2D_Fold_bias)(_?\d+)?"
 )
 _EMPTY = re.compile(
-    r"(arith_?|tfl_?|pseudo_?|serving_default_?)*(q?const(ant)?|Identity|main|subgraph|unknown|Variable)?[_0-9]*"
+    r"tfl_\w*|(arith_?|tfl_?|pseudo_?|serving_default_?)*(q?const(ant)?|Identity|main|subgraph|unknown|Variable)?[_0-9]*"
 )
 _MINOR = re.compile(r"batch_normalization|BatchNorm|re_lu|activation")  # what is fused into a layer, not the layer
 _NUMBERED = "_dequantize"

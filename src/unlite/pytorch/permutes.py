@@ -41,12 +41,25 @@ def axes_of(node: Any) -> Axes | None:
     """The axes of a permute; None for anything else."""
     if not isinstance(node, fx.Node) or node.kwargs:
         return None
+    if node.op == "call_method" and node.target == "transpose":
+        return _swapped(node)
     if not (node.op == "call_method" and node.target == "permute"):
         return None
     given = node.args[1:]
     axes = given[0] if len(given) == 1 and isinstance(given[0], (list, tuple)) else given
     whole = [axis for axis in axes if isinstance(axis, int)]
     return tuple(axis % len(axes) for axis in whole) if len(whole) == len(axes) else None
+
+
+def _swapped(node: fx.Node) -> Axes | None:
+    """The axes of a transpose, as a permute has them."""
+    value, swapped = node.meta.get("val"), node.args[1:]
+    if not isinstance(value, torch.Tensor) or not all(isinstance(axis, int) for axis in swapped):
+        return None
+    axes = list(range(value.ndim))
+    first, second = (axis % value.ndim for axis in swapped if isinstance(axis, int))
+    axes[first], axes[second] = second, first
+    return tuple(axes)
 
 
 def remove_permutes(graph: fx.Graph) -> None:
@@ -78,7 +91,8 @@ def _merge(node: fx.Node, made: dict[tuple[fx.Node, Axes], fx.Node]) -> None:
     if earlier is not None:
         node.replace_all_uses_with(earlier)
         return
-    node.args = (source, *(axes or ()))
+    if inner is not None:
+        node.target, node.args = "permute", (source, *(axes or ()))
     made[source, axes] = node  # type: ignore[index]  # a node
 
 

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from unlite.pytorch.fixed_point import divide_by_power, high_product
-from unlite.pytorch.trace import helper
+from unlite.pytorch.trace import by_table, elementwise
 
 RANGES = {
     "INT8": (-128, 127),
@@ -50,41 +50,41 @@ def factor(real: float) -> tuple[int, int]:
     return (0, 0) if shift < -31 else (multiplier, shift)
 
 
-@helper
+@elementwise
 def wrapped(x: Tensor) -> Tensor:
     """Integers in a float type, as a sum of 32 bits has them: beyond its range it wraps around."""
     return x.to(torch.int64).to(torch.int32).to(torch.int64)
 
 
-@helper
+@elementwise
 def requantize(
     x: Tensor, multiplier: int | Tensor, shift: int | Tensor, zero_point: int, low: int, high: int, dtype: torch.dtype
 ) -> Tensor:
-    """``store(scale_twice(x, ...), ...)`` in few passes, for |x| < 2^29 in a float type and shift <= 0."""
+    """``store(scale_twice(x, ...), ...)`` in few passes, for integers |x| < 2^29 of any type, and shift <= 0."""
     total = x.to(torch.int64)
     total *= multiplier
     total += 1 << 30
     total >>= 31
     narrow = total.to(torch.int32)
     right = -torch.as_tensor(shift, dtype=torch.int32)
-    narrow += (narrow >> 31) * (right > 0)
+    narrow.addcmul_(narrow >> 31, (right > 0).to(torch.int32))
     narrow += (1 << right) >> 1
     narrow >>= right
     narrow += zero_point
     return narrow.clamp_(low, high).to(dtype)
 
 
-@helper
+@elementwise
 def scale_twice(x: Tensor, multiplier: int | Tensor, shift: int | Tensor) -> Tensor:
     """``x * multiplier * 2^(shift - 31)``, rounded after the product (halves up) and after the shift (halves from 0).
 
     x: int64 within 32 bits. multiplier, shift: numbers, or one for each entry of the last axis.
     """
     shift = torch.as_tensor(shift)
-    return divide_by_power(high_product(x << shift.clamp(min=0), multiplier), (-shift).clamp(min=0))
+    return divide_by_power(high_product(x, multiplier << shift.clamp(min=0)), (-shift).clamp(min=0))
 
 
-@helper
+@elementwise
 def scale_once(x: Tensor, multiplier: int | Tensor, shift: int | Tensor) -> Tensor:
     """``x * multiplier * 2^(shift - 31)``, rounded to the nearest once; halves go up.
 
@@ -94,7 +94,7 @@ def scale_once(x: Tensor, multiplier: int | Tensor, shift: int | Tensor) -> Tens
     return (x * multiplier + (1 << (shift - 1))) >> shift
 
 
-@helper
+@elementwise
 def scale_wide(x: Tensor, multiplier: int | Tensor, shift: int | Tensor) -> Tensor:
     """``x * multiplier * 2^(shift - 31)`` for sums of up to 48 bits: the multiplier is rounded to 16 bits first.
 
@@ -105,7 +105,7 @@ def scale_wide(x: Tensor, multiplier: int | Tensor, shift: int | Tensor) -> Tens
     return (x * reduced + (1 << (shift - 1))) >> shift
 
 
-@helper
+@elementwise
 def scale_double(x: Tensor, scale: float | Tensor) -> Tensor:
     """``x * scale`` in double precision, rounded to the nearest; halves away from 0.
 
@@ -115,7 +115,7 @@ def scale_double(x: Tensor, scale: float | Tensor) -> Tensor:
     return torch.trunc(real + torch.copysign(torch.full_like(real, 0.5), real)).to(torch.int64)
 
 
-@helper
+@elementwise
 def scale_down(x: Tensor, multiplier: int | Tensor, shift: int | Tensor) -> Tensor:
     """``scale_twice`` for kernels that only shift right, whatever the shift.
 
@@ -128,13 +128,13 @@ def scale_down(x: Tensor, multiplier: int | Tensor, shift: int | Tensor) -> Tens
     return (x >> (right & 31)) + ((x.to(torch.int32) & mask) > (mask >> 1) + (x < 0))
 
 
-@helper
+@elementwise
 def rescale(x: Tensor, zero_point: int, left: int, multiplier: int, shift: int) -> Tensor:
     """``(x - zero_point) * 2^left``, scaled by ``scale_twice``: how operands come to one scale, with bits to spare."""
-    return scale_twice((x.to(torch.int64) - zero_point).mul_(1 << left), multiplier, shift)
+    return scale_twice((x.to(torch.int64) - zero_point) << left, multiplier, shift)
 
 
-@helper
+@elementwise
 def inverse_root(x: Tensor) -> tuple[Tensor, Tensor]:
     """``1 / sqrt(x)`` of integers from 0 up as (multiplier, shift), each x by five steps of Newton's method.
 
@@ -157,66 +157,47 @@ def inverse_root(x: Tensor) -> tuple[Tensor, Tensor]:
     return torch.where(small, (1 << 31) - 1, root), torch.where(small, 0, -right.clamp(min=0))
 
 
-@helper
+@elementwise
 def store(x: Tensor, zero_point: int, low: int, high: int, dtype: torch.dtype) -> Tensor:
     """``x + zero_point`` between low and high, as the type of the output."""
     return (x + zero_point).clamp_(low, high).to(dtype)
 
 
-@helper
+@elementwise
 def dequantize(x: Tensor, scale: float, zero_point: int) -> Tensor:
     """The real numbers that integers stand for: ``scale * (x - zero_point)``, float32."""
     return (x.to(torch.float32) - zero_point) * scale
 
 
-@helper
+@elementwise
 def quantize(x: Tensor, scale: float, zero_point: int, low: int, high: int, dtype: torch.dtype) -> Tensor:
     """The integers nearest to real numbers: ``x / scale + zero_point``, halves away from 0, between low and high.
 
     Numbers outside of 32 bits, and NaN, become what the processor makes of them: on x86 the lowest integer.
     """
     steps = x / scale
-    nearest = torch.trunc(steps + torch.copysign(torch.full_like(steps, 0.5), steps)).to(torch.int32)
-    return (nearest + zero_point).clamp(low, high).to(dtype)
+    nearest = steps.add_(steps.sign(), alpha=0.5).to(torch.int32)
+    return nearest.add_(zero_point).clamp_(low, high).to(dtype)
 
 
-@helper
+@elementwise
 def dequantize_channels(x: Tensor, scales: Tensor, zero_points: Tensor) -> Tensor:
     """As ``dequantize``; each entry of an axis has its own scale and zero point, which broadcast with x."""
     return (x.to(torch.float32) - zero_points) * scales
 
 
-@helper
+@elementwise
 def quantize_channels(
     x: Tensor, scales: Tensor, zero_points: Tensor, low: int, high: int, dtype: torch.dtype
 ) -> Tensor:
     """As ``quantize``; each entry of an axis has its own scale and zero point, which broadcast with x, int32."""
     steps = x / scales
-    nearest = torch.trunc(steps + torch.copysign(torch.full_like(steps, 0.5), steps)).to(torch.int32)
-    return (nearest + zero_points).clamp(low, high).to(dtype)
+    nearest = steps.add_(steps.sign(), alpha=0.5).to(torch.int32)
+    return nearest.add_(zero_points).clamp_(low, high).to(dtype)
 
 
-@helper
+@by_table
 def look_up(x: Tensor, table: Tensor, low: int) -> Tensor:
     """``table[x - low]``: the result of an operator for every integer that x can be."""
-    return table[x.to(torch.int64) - low]
-
-
-ELEMENTWISE = (
-    wrapped,
-    requantize,
-    scale_twice,
-    scale_once,
-    scale_wide,
-    scale_double,
-    scale_down,
-    rescale,
-    inverse_root,
-    store,
-    dequantize,
-    quantize,
-)
-"""Helpers that work element by element, their tensors broadcast: the order of axes makes no difference to them."""
-
-TABLES = (look_up,)
-"""Helpers that do so with their first tensor; the others are tables."""
+    place = x.to(torch.int32) - low
+    return table.index_select(0, place.flatten()).reshape(place.shape)

@@ -6,6 +6,7 @@ written file needs PyTorch and safetensors alone.
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 from dataclasses import dataclass, field
@@ -14,17 +15,20 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import fx
+from torch.fx.node import map_arg
 
 from unlite.errors import SaveError
 from unlite.pytorch.block_text import Block, annotation, summary
 from unlite.pytorch.blocks import find_blocks
+from unlite.pytorch.folder import DIGEST, MARK, SOURCE, WEIGHTS
 from unlite.pytorch.helper_text import HelperTexts
+from unlite.pytorch.integer_layers import IntegerConv2d
 from unlite.pytorch.layers import Attributes, Member, Place, Stored, make_layers
 from unlite.pytorch.lines import WIDTH, Line, wrapped
 from unlite.pytorch.naming import MODULE_NAMES, Identifiers, class_name, literal, own_name, quoted
 from unlite.pytorch.origins import PLACES, module_origins, to_header
 from unlite.pytorch.permutes import remove_permutes
-from unlite.pytorch.source_frame import WEIGHTS, Frame, title_of
+from unlite.pytorch.source_frame import Frame, title_of
 from unlite.pytorch.statements import Forward
 from unlite.pytorch.trace import HELPERS
 
@@ -33,13 +37,10 @@ if TYPE_CHECKING:
 
     from unlite.model.subgraph import Subgraph
 
-SOURCE = "model.py"
-TENSORS, DIGEST = "unlite.tensors", "unlite.source"
-"""Keys of the header of model.safetensors: JSON of key -> tensor; SHA-256 of the model.py that was written with it."""
+TENSORS = "unlite.tensors"
+"""Key of the header of model.safetensors: JSON of key -> tensor."""
 ENDS, MODE = "unlite.io", "unlite.quantized"
 """The same keys as in the module's ``meta``: what inputs and outputs are, and how numbers are carried."""
-MARK = "# Written by unlite convert."
-"""First line of a written model.py: what convert itself wrote it may replace."""
 CALLS = {torch.ops.higher_order.while_loop}
 
 
@@ -119,10 +120,11 @@ class Writer:
 
     def __init__(self, module: fx.GraphModule, subgraph: Subgraph) -> None:
         self._module, self._subgraph = module, subgraph
-        self._classes = Identifiers(function.__name__ for function in HELPERS)
+        self._classes = Identifiers({IntegerConv2d.__name__, *(function.__name__ for function in HELPERS)})
         self._name = self._classes.make_class(class_name(title_of(subgraph)))
         self._helpers = HelperTexts(_helpers(module))
         self._parts: list[list[Line]] = []
+        self._uses_integers = False
         # Operators that leave nothing behind, such as the DEQUANTIZE of a constant, belong to what follows them.
         self._present = {node.meta.get("tflite") for node in module.graph.nodes if node.op != "get_attr"}
         self._frame = Frame(subgraph, self._name, module, self._helpers.imports)
@@ -131,6 +133,9 @@ class Writer:
         """The whole file."""
         members = self._write(self._module, self._name, self._frame.docstring()[0])
         body: list[Line] = [Line(line) for text in self._helpers.texts() for line in ["", "", *text.splitlines()]]
+        if self._uses_integers:
+            text = inspect.getsource(IntegerConv2d)
+            body += [Line(line) for line in ["", "", *text.rstrip().splitlines()]]
         for part in self._parts:
             body += [Line(""), Line(""), *part]
         body += [Line(line) for line in ["", "", *self._frame.loader(), "", "", *self._frame.main()]]
@@ -155,28 +160,34 @@ class Writer:
         graph = fx.Graph()
         results = graph.graph_copy(module.graph, {})
         graph.output(results)
+        attributes = Attributes(module, graph)
         inner: dict[str, Member] = {}
         for node in graph.nodes:
             if node.op == "get_attr" and isinstance(getattr(module, node.target), fx.GraphModule):
                 kind = self._classes.make_class(class_name(node.target))
                 inner[node.target] = Member(kind, role="function")
-                self._write(getattr(module, node.target), kind, f"A part of {self._name} that runs on condition.")
-        attributes = Attributes(module, graph)
+                part, text = getattr(module, node.target), f"{_task(node)} of {self._name}."
+                self._hand_names(part, next(iter(node.users), None))
+                self._write(part, kind, text)
         remove_permutes(graph)
         members = make_layers(graph, inner, self._tensor_name)
+        self._uses_integers |= any(member.kind == IntegerConv2d.__name__ for member in members.values())
         blocks = find_blocks(graph, members, self._classes)
         for block in blocks:
             self._write_block(block)
         output = graph.output_node()
         inputs = [node for node in graph.nodes if node.op == "placeholder"]
+        while module is not self._module and inputs and not inputs[-1].users:
+            inputs.pop()
         parameters = self._parameters(inputs)
+        taken = list(parameters.values()) + ["*_"] * (len(inputs) < len(graph.find_nodes(op="placeholder")))
         everything = _in_order(graph, {**inner, **members})
         alone = [key for key, member in members.items() if member.role == "block"]
         forward = Forward(
             graph.nodes, parameters, output.args[0], self._variable, self._reserved(), self._helpers.names, alone
         )
         lines = [*_class_head(name, docstring), *self._init(everything)]
-        self._parts.append([*lines, *_method(list(parameters.values()), forward, _results(output))])
+        self._parts.append([*lines, *_method(taken, forward, _results(output))])
         self._reset(members, attributes.state_keys)
         return everything
 
@@ -254,6 +265,8 @@ class Writer:
         if stored is not None:
             tensors: dict[str, str] = self._module.meta[TENSORS]
             return str(tensors.get(stored.key, stored.key))
+        if "handed" in node.meta:
+            return str(node.meta["handed"])
         place = node.meta.get("tflite")
         graph = self._subgraph.model.subgraphs[place[0]] if place is not None else self._subgraph
         if "tensor" in node.meta:
@@ -263,7 +276,18 @@ class Writer:
         outputs = graph.operators[place[1]].outputs
         return str(outputs[0].name) if outputs and outputs[0] is not None else ""
 
+    def _hand_names(self, part: fx.GraphModule, call: fx.Node | None) -> None:
+        """What a part of a network gets is called as what it is given at first."""
+        operands: list[fx.Node] = []
+        map_arg((call.args, call.kwargs) if call is not None else (), operands.append)
+        inputs = part.graph.find_nodes(op="placeholder")
+        for node, given in zip(inputs, operands[len(operands) - len(inputs) :], strict=False):
+            node.meta["handed"] = self._tensor_name(given)
+
     def _variable(self, node: fx.Node) -> str:
+        state = _state_of(node)
+        if state:
+            return state
         name = self._tensor_name(node)
         return own_name(name) or (name if "tensor" in node.meta and "/" not in name else "")
 
@@ -275,6 +299,26 @@ class Writer:
 
     def _reserved(self) -> set[str]:
         return {*self._helpers.names.values(), *MODULE_NAMES}
+
+
+def _state_of(node: fx.Node) -> str:
+    """A name for what is read from a state, or goes into it; "" for other values."""
+    if node.op == "call_method" and node.target == "clone" and node.args[0].op == "get_attr":  # type: ignore[union-attr]
+        return str(node.args[0].target)  # type: ignore[union-attr]  # a node
+    waiting = list(node.users)
+    for user in waiting:
+        if user.target == "copy_":
+            return f"next_{user.args[0].target}"  # type: ignore[union-attr]  # a node
+        waiting += user.users if user.target == "detach" else ()
+    return ""
+
+
+def _task(node: fx.Node) -> str:
+    """What a part of a network is for, by the call that it is handed to."""
+    call = next(iter(node.users), None)
+    if call is None or call.target is torch.ops.higher_order.cond:
+        return "A branch"
+    return "Whether the loop goes on, a part" if call.args[0] is node else "One round of the loop, a part"
 
 
 def _class_head(name: str, docstring: str) -> list[Line]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import fx
 
+from unlite.pytorch.folder import WEIGHTS
 from unlite.pytorch.lines import wrapped
 from unlite.pytorch.naming import literal, quoted
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from unlite.model.subgraph import Subgraph
     from unlite.model.tensor import Tensor
 
-WEIGHTS = "model.safetensors"
 UNNAMED = ("", "main", "MLIR Converted.", "TOCO Converted.", "subgraph", "model", "default")
 """Names that converters give every network."""
 
@@ -107,7 +107,7 @@ def _described(tensor: Tensor, fake: Any, channels_first: bool) -> str:
         sizes.insert(1, sizes.pop())
     shape = ", ".join("N" if size < 0 else str(size) for size in sizes)
     dtype = str(fake.dtype).removeprefix("torch.") if fake is not None else tensor.dtype.lower()
-    return f"{quoted(tensor.name)} [{shape}] {dtype}"
+    return f"{quoted(tensor.name) or '(no name)'} [{shape}] {dtype}"
 
 
 def title_of(subgraph: Subgraph) -> str:

@@ -34,12 +34,14 @@ class Variable:
         name: Where its key in the state dictionary comes from.
         shape, dtype: Of its values; they never change.
         initial: Values before the first run; None for zeros.
+        source: The variable tensor of the file that it is, if it is one.
     """
 
     name: str
     shape: tuple[int, ...]
     dtype: torch.dtype
     initial: torch.Tensor | None = None
+    source: Tensor | None = None
 
 
 class State:
@@ -63,7 +65,7 @@ class State:
         if key not in self._variables:
             shape = _fixed(tensor.shape)
             initial = torch.full(shape, start, dtype=dtype) if start else None
-            self._variables[key] = Variable(tensor.name, shape, dtype, initial)
+            self._variables[key] = Variable(tensor.name, shape, dtype, initial, tensor)
         return self._variables[key]
 
     def of_operator(self, operator: Operator, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> Variable:

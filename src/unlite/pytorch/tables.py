@@ -14,7 +14,7 @@ from torch import Tensor
 
 from unlite.pytorch.exact import constant
 from unlite.pytorch.quantized import dequantize, look_up
-from unlite.pytorch.trace import helper
+from unlite.pytorch.trace import by_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,7 +95,7 @@ def _round(x: Any) -> Any:
     return np.trunc(x + np.copysign(x.dtype.type(0.5), x))
 
 
-@helper
+@by_table
 def interpolate(x: Tensor, table: Tensor) -> Tensor:
     """Between the two entries of a table of 513 that numbers of 16 bits lie between, as int16."""
     x, table = x.to(torch.int64), table.to(torch.int64)
@@ -103,6 +103,3 @@ def interpolate(x: Tensor, table: Tensor) -> Tensor:
     before = table[place]
     step = (table[place + 1] - before).to(torch.int16).to(torch.int64)  # in 16 bits there too: it may wrap around
     return (before + ((step * (x & 127) + 64) >> 7)).to(torch.int16)
-
-
-TABLES = (interpolate,)

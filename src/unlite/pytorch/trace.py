@@ -176,6 +176,33 @@ def helper(function: F) -> F:
 HELPERS: set[Callable[..., Any]] = set()
 """The functions that are helpers."""
 
+AXES: dict[Callable[..., Any], str] = {}
+"""Helper -> what the order of axes means to it: the name of one of the four decorators below. Layouts go by this."""
+
+
+def elementwise(function: F) -> F:
+    """Marks a helper that works element by element on tensors that broadcast: their axes may be in any order."""
+    AXES[function] = "elementwise"
+    return helper(function)
+
+
+def by_table(function: F) -> F:
+    """Marks a helper that works element by element on its first tensor; the others are tables."""
+    AXES[function] = "by_table"
+    return helper(function)
+
+
+def along_axes(function: F) -> F:
+    """Marks a helper of ``(x, axes, ...)`` that works along one axis or several of x, and keeps all."""
+    AXES[function] = "along_axes"
+    return helper(function)
+
+
+def reducing(function: F) -> F:
+    """Marks a helper of ``(x, axes, keepdim, ...)``: these axes of x get size 1, or vanish."""
+    AXES[function] = "reducing"
+    return helper(function)
+
 
 def _first_value(value: Any) -> Value | None:
     if isinstance(value, Value):

@@ -40,8 +40,7 @@ def runs_of(rng: np.random.Generator, *shape: int, inputs: int = 1) -> list[list
 
 
 @pytest.mark.parametrize("asymmetric", [False, True])
-@pytest.mark.parametrize("dtype", ["INT8", "UINT8"])
-@pytest.mark.parametrize("activation", ["TANH", "RELU", "RELU6", "NONE"])
+@pytest.mark.parametrize(("dtype", "activation"), [("INT8", "TANH"), ("UINT8", "RELU6"), ("INT8", "NONE")])
 def test_one_step(dtype: str, activation: str, asymmetric: bool) -> None:
     rng = np.random.default_rng(1)
     runs = runs_of(rng, BATCH, INPUT)
@@ -57,8 +56,7 @@ def test_one_step(dtype: str, activation: str, asymmetric: bool) -> None:
 
 
 @pytest.mark.parametrize("asymmetric", [False, True])
-@pytest.mark.parametrize("major", [False, True])
-@pytest.mark.parametrize("dtype", ["INT8", "UINT8"])
+@pytest.mark.parametrize(("dtype", "major"), [("INT8", False), ("UINT8", True)])
 def test_sequence(dtype: str, major: bool, asymmetric: bool) -> None:
     rng = np.random.default_rng(2)
     lead = (TIME, BATCH) if major else (BATCH, TIME)
@@ -79,10 +77,12 @@ def test_sequence(dtype: str, major: bool, asymmetric: bool) -> None:
     agree_in_exact_runs("UNIDIRECTIONAL_SEQUENCE_RNN", inputs, made, ("SequenceRNNOptions", options), runs)
 
 
+# Not with (True, False, True): there LiteRT's kernel reads zero points that it does not have, and crashes.
 @pytest.mark.parametrize("aux", ["none", "weights", "backward input"])
-@pytest.mark.parametrize("merged", [False, True])
-@pytest.mark.parametrize("asymmetric", [False, True])
-@pytest.mark.parametrize("major", [False, True])
+@pytest.mark.parametrize(
+    ("major", "asymmetric", "merged"),
+    [(False, False, True), (False, True, False), (True, False, False), (True, True, True)],
+)
 def test_both_directions(major: bool, asymmetric: bool, merged: bool, aux: str) -> None:
     rng = np.random.default_rng(3)
     lead = (TIME, BATCH) if major else (BATCH, TIME)
@@ -99,6 +99,4 @@ def test_both_directions(major: bool, asymmetric: bool, merged: bool, aux: str) 
         "asymmetric_quantize_inputs": asymmetric,
     }
     made = [output("FLOAT32", (*lead, UNITS * (1 + merged))) for _ in range(2 - merged)]
-    agree_in_exact_runs(
-        "BIDIRECTIONAL_SEQUENCE_RNN", inputs, made, ("BidirectionalSequenceRNNOptions", options), runs
-    )
+    agree_in_exact_runs("BIDIRECTIONAL_SEQUENCE_RNN", inputs, made, ("BidirectionalSequenceRNNOptions", options), runs)

@@ -9,12 +9,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
 
+from unlite.errors import UnsupportedOperatorError
 from unlite.pytorch import activations
 from unlite.pytorch.exact import constant, round_away
 from unlite.pytorch.fixed_point import divide_by_power
 from unlite.pytorch.quantized import factor, scale_twice, store
 from unlite.pytorch.tables import each, tabulated
-from unlite.pytorch.trace import helper
+from unlite.pytorch.trace import by_table
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -155,8 +156,12 @@ def leaky_relu_exact(x: Any, *, options: Options) -> Any:
 
 
 def prelu_exact(x: Any, alpha: Any, *, options: Options) -> Any:
-    """PRELU of integers. Source: LiteRT tflite/kernels/internal/reference/prelu.h, BroadcastPrelu4DSlow."""
+    """PRELU of integers; slopes have 8 bits. Source: LiteRT tflite/kernels/internal/reference/prelu.h, Prelu."""
     source, slope, target = options.inputs[0], options.inputs[1], options.output
+    if alpha.dtype is torch.int16:
+        raise UnsupportedOperatorError(
+            "the kernel reads slopes of 16 bits as if they had 8.", operators=(options.path,)
+        )
     ratio = np.float32(source.scale) / np.float32(target.scale)
     product = np.float32(source.scale) * np.float32(slope.scale) / np.float32(target.scale)
     x, alpha = x.to(torch.int64) - source.zero_point, alpha.to(torch.int64) - slope.zero_point
@@ -237,7 +242,7 @@ def tanh_exact(x: Any, *, options: Options) -> Any:
     return tanh_of_fine(_fine_input(x, options.inputs[0].scale, 12), constant(options, "table", _sigmoid_table()))
 
 
-@helper
+@by_table
 def sigmoid_of_fine(x: Tensor, table: Tensor) -> Tensor:
     """1 / (1 + e^-x) in steps of 2^-15, as int16. x: in steps of 1 / 12288; table: for i / 24, in steps of 2^-16."""
     size = x.abs()
@@ -248,7 +253,7 @@ def sigmoid_of_fine(x: Tensor, table: Tensor) -> Tensor:
     return (torch.where(x >= 0, found + (1 << 9), (1 << 25) - found + (1 << 9) - 1) >> 10).to(torch.int16)
 
 
-@helper
+@by_table
 def tanh_of_fine(x: Tensor, table: Tensor) -> Tensor:
     """Hyperbolic tangent in steps of 2^-15, as int16. x: in steps of 1 / 12288; table as of ``sigmoid_of_fine``."""
     size = x.abs()
@@ -287,4 +292,3 @@ EXACT = {
     "LOGISTIC": logistic_exact,
     "TANH": tanh_exact,
 }
-TABLES = (sigmoid_of_fine, tanh_of_fine)

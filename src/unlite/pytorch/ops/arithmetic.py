@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from unlite.pytorch.exact import activation_range, constant, on_stored
-from unlite.pytorch.quantized import factor, look_up, rescale, scale_down, scale_twice, store
-from unlite.pytorch.trace import helper
+from unlite.pytorch.exact import activation_range, constant, is_narrow, on_stored
+from unlite.pytorch.quantized import factor, look_up, requantize, rescale, scale_down, scale_twice, store
+from unlite.pytorch.trace import elementwise
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,7 +73,7 @@ def power(x: Tensor, y: Tensor, **_: Options) -> Tensor:
     return torch.pow(x, y) if x.dtype.is_floating_point else integer_power(x, y)
 
 
-@helper
+@elementwise
 def integer_power(x: Tensor, y: Tensor) -> Tensor:
     """``x`` to the power of y >= 0 for INT32; -2^31 where that is no INT32.
 
@@ -135,14 +135,25 @@ def _sum(function: Callable[..., Any]) -> Callable[..., Any]:
                 return store(function(x, y), 0, *activation_range(options), target.dtype)
         left = 15 if target.dtype is torch.int16 else 20
         twice = 2 * max(first.scale, second.scale)
-        x, y = (
-            rescale(side, end.zero_point, left, *factor(end.scale / twice))
-            for side, end in zip((x, y), (first, second), strict=True)
-        )
-        scaled = scale_twice(function(x, y), *factor(twice / ((1 << left) * target.scale)))
-        return store(scaled, target.zero_point, *activation_range(options), target.dtype)
+        real = twice / ((1 << left) * target.scale)
+        total = function(*(_to_scale(side, i, left, twice, options) for i, side in enumerate((x, y))))
+        ends = target.zero_point, *activation_range(options), target.dtype
+        if is_narrow(255 << left, real):
+            return requantize(total, *factor(real), *ends)
+        return store(scale_twice(total.to(torch.int64), *factor(real)), *ends)
 
     return exact
+
+
+def _to_scale(x: Any, place: int, left: int, scale: float, options: Options) -> Any:
+    """Operand ``place`` in steps of ``scale / 2^left``: 8 bits by a table, as int32."""
+    end = options.inputs[place]
+    ratio = factor(end.scale / scale)
+    if end.dtype is torch.int16:
+        return rescale(x, end.zero_point, left, *ratio)
+    low, high = end.range
+    entries = rescale(torch.arange(low, high + 1), end.zero_point, left, *ratio)
+    return look_up(x, constant(options, f"operand_{place}", entries.to(torch.int32).numpy()), low)
 
 
 def _power_of_two(scale: float) -> int | None:
@@ -151,7 +162,7 @@ def _power_of_two(scale: float) -> int | None:
     return exponent if abs(np.log2(scale) - exponent) < 1e-3 else None
 
 
-@helper
+@elementwise
 def halve(x: Tensor, times: int) -> Tensor:
     """``x / 2^times``, rounded to the nearest, halves away from 0; int64."""
     x = x.to(torch.int64)
@@ -167,12 +178,16 @@ def mul_exact(x: Any, y: Any, *, options: Options) -> Any:
     first, second, target = *options.inputs, options.output
     if target.dtype not in NARROW:
         return on_stored(mul)(x, y, options=options)
-    product = mul(x.to(torch.int64) - first.zero_point, y.to(torch.int64) - second.zero_point)
+    wide = torch.int64 if torch.int16 in (first.dtype, second.dtype) else torch.int32
+    product = mul(x.to(wide) - first.zero_point, y.to(wide) - second.zero_point)
     if first.dtype is torch.int16 and target.dtype is not torch.int16:
         steps = halve(((product + (1 << 14)) >> 15).clamp(max=32767), 8)
         return store(steps, target.zero_point, *activation_range(options), target.dtype)
     scale = np.float32(first.scale) * np.float32(second.scale) / np.float32(target.scale)
     multiplier, shift = factor(float(scale))
+    if wide is torch.int32 and shift <= 0:
+        return requantize(product, multiplier, shift, target.zero_point, *activation_range(options), target.dtype)
+    product = product.to(torch.int64)
     if shift > 0:  # that shift is in 32 bits: what is too large wraps around
         product, shift = (product << shift).to(torch.int32).to(torch.int64), 0
     scaled = scale_twice(product, multiplier, shift)
@@ -185,11 +200,8 @@ def squared_difference_exact(x: Any, y: Any, *, options: Options) -> Any:
     if target.dtype not in NARROW:
         return squared_difference(x, y)
     twice = 2 * max(first.scale, second.scale)
-    x, y = (
-        rescale(side, end.zero_point, 7, *factor(end.scale / twice))
-        for side, end in zip((x, y), (first, second), strict=True)
-    )
-    scaled = scale_twice(squared_difference(x, y), *factor(twice * twice / ((1 << 14) * target.scale)))
+    x, y = (_to_scale(side, i, 7, twice, options) for i, side in enumerate((x, y)))
+    scaled = scale_twice(squared_difference(x, y).to(torch.int64), *factor(twice * twice / ((1 << 14) * target.scale)))
     return store(scaled, target.zero_point, *target.range, target.dtype)
 
 
@@ -238,7 +250,7 @@ def _high(x: int, y: int) -> int:
     return (x * y + (1 << 30)) >> 31
 
 
-@helper
+@elementwise
 def divide(x: Tensor, reciprocal: Tensor, shift: Tensor, multiplier: int, right: int) -> Tensor:
     """``x * reciprocal * multiplier``, x first shifted as far left as 32 bits allow."""
     sign = torch.where(reciprocal < 0, -1, 1)

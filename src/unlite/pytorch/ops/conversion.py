@@ -11,7 +11,8 @@ import torch
 from unlite.errors import InvalidValueError
 from unlite.pytorch import quantized as q
 from unlite.pytorch.exact import constant
-from unlite.pytorch.trace import helper
+from unlite.pytorch.tables import each
+from unlite.pytorch.trace import elementwise
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,7 +56,7 @@ def _convert(x: Any, target: Ends) -> Any:
     return x.to(kind)
 
 
-@helper
+@elementwise
 def saturating_cast(x: Tensor, low: int, high: int, dtype: torch.dtype) -> Tensor:
     """Real numbers as integers, towards zero, from low to high; high for NaN."""
     within = torch.nan_to_num(x.float(), nan=high).clamp(low, high)
@@ -117,7 +118,7 @@ def fake_quant(x: Tensor, *, options: Options) -> Tensor:
     return fake_quantize(x, float(scale), float((lowest - zero_point) * scale), float((highest - zero_point) * scale))
 
 
-@helper
+@elementwise
 def fake_quantize(x: Tensor, scale: float, low: float, high: float) -> Tensor:
     """``x`` between low and high, on the nearest of the steps low, low + scale, ...; halves go up."""
     return torch.floor((x.clamp(low, high) - low) * (1 / scale) + 0.5) * scale + low
@@ -138,18 +139,19 @@ def quantize_exact(x: Any, *, options: Options) -> Any:
 
     Source: LiteRT tflite/kernels/quantize.cc; internal/reference/quantize.h, requantize.h.
     """
-    source, target = options.inputs[0], options.output
+    target = options.output
     if x.dtype.is_floating_point:
         if len(target.scales) > 1:
             return q.quantize_channels(x, *_channels(target, options), *target.range, target.dtype)
         return q.quantize(x, target.scale, target.zero_point, *target.range, target.dtype)
-    multiplier, shift = q.factor(source.scale / target.scale)
-    return q.store(
-        q.scale_twice(x.to(torch.int64) - source.zero_point, multiplier, shift),
-        target.zero_point,
-        *target.range,
-        target.dtype,
-    )
+    return _requantized(x, options=options)
+
+
+@each
+def _requantized(x: Any, *, options: Options) -> Any:
+    source, target = options.inputs[0], options.output
+    scaled = q.scale_twice(x - source.zero_point, *q.factor(source.scale / target.scale))
+    return q.store(scaled, target.zero_point, *target.range, target.dtype)
 
 
 def dequantize_exact(x: Any, *, options: Options) -> Any:

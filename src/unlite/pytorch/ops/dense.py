@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
 
 from unlite.errors import UnsupportedOperatorError
-from unlite.pytorch.exact import accumulated
+from unlite.pytorch.exact import accumulated, constant
 from unlite.pytorch.hybrid import hybrid, is_symmetric, per_row
 from unlite.pytorch.ops.sliding import known
 from unlite.pytorch.trace import helper, ints
@@ -112,6 +113,23 @@ def combine_rows(
     return total.reshape(*sizes, *table.shape[1:])
 
 
+def embedding_lookup_exact(rows: Any, table: Any, *, options: Options) -> Any:
+    """EMBEDDING_LOOKUP in integers: rows as they are; real where the output is, one scale for all or one for each row.
+
+    Source: LiteRT tflite/kernels/embedding_lookup.cc, EvalSimple and EvalHybrid, which reads UINT8 as INT8.
+    """
+    found = embedding_lookup(rows, table, options=options)
+    if not options.output.dtype.is_floating_point:
+        return found
+    scales = options.inputs[1].scales
+    if table.dtype is torch.uint8:
+        found = found.view(torch.int8)
+    if len(scales) == 1:
+        return (found.to(torch.float32) * scales[0]).to(options.output.dtype)
+    own = constant(options, "scales", np.array(scales, dtype=np.float32).reshape(-1, *[1] * (table.ndim - 1)))
+    return (found.to(torch.float32) * own.index_select(0, rows)).to(options.output.dtype)
+
+
 OPERATORS = {
     "FULLY_CONNECTED": fully_connected,
     "BATCH_MATMUL": batch_matmul,
@@ -137,4 +155,5 @@ def batch_matmul_exact(x: Any, y: Any, *, options: Options) -> Any:
 EXACT = {
     "FULLY_CONNECTED": accumulated(fully_connected, axis=0, double=True, hybrid=fully_connected_hybrid),
     "BATCH_MATMUL": batch_matmul_exact,
+    "EMBEDDING_LOOKUP": embedding_lookup_exact,
 }

@@ -14,11 +14,12 @@ import numpy as np
 import torch
 
 from unlite.errors import UnsupportedOperatorError
-from unlite.pytorch.exact import constant
+from unlite.pytorch.exact import constant, is_integer
 from unlite.pytorch.fixed_point import divide_by_power, inverse_square_root
+from unlite.pytorch.ops.lstm import lstm, unidirectional_sequence_lstm
 from unlite.pytorch.quantized import factor, look_up, scale_twice
 from unlite.pytorch.short_fixed_point import sigmoid_entries, tanh_entries
-from unlite.pytorch.trace import helper
+from unlite.pytorch.trace import example_shape, helper
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,6 +40,17 @@ def gate_sums(x: Tensor, weight: Tensor, bias: Tensor | None, multiplier: int, s
 def short(x: Tensor) -> Tensor:
     """``x`` within 16 bits."""
     return x.clamp(-32768, 32767)
+
+
+@helper
+def peephole_rows(weight: Tensor, cell: Tensor, size: int, batched: bool) -> Tensor:
+    """Weights of peepholes [C] as kernels apply them to cells [N, C] where a projection gives outputs of another size.
+
+    They take cells in rows of that size, of all the batch end to end or, not batched, one by one; the rest has none.
+    """
+    used = weight[:size].repeat(cell.shape[0] if batched else 1)
+    rest = used.new_zeros((cell.numel() if batched else cell.shape[1]) - used.shape[0])
+    return torch.cat([used, rest]).reshape(cell.shape[0] if batched else 1, -1)
 
 
 @helper
@@ -122,12 +134,16 @@ def integer_lstm_layer(  # noqa: PLR0917 - as many as an LSTM has
 
 
 def integer_lstm(*given: Any, options: Options) -> Any:
-    """UNIDIRECTIONAL_SEQUENCE_LSTM of integers. Inputs as of the real one, see ``lstm.py``."""
+    """UNIDIRECTIONAL_SEQUENCE_LSTM of integers, or with integer weights alone. Inputs as in ``lstm.py``."""
+    if not is_integer(given[0]):
+        return unidirectional_sequence_lstm(*given, options=options)
     return _layer(given, options, time_major=options.time_major)
 
 
 def integer_lstm_step(*given: Any, options: Options) -> Any:
-    """LSTM of integers, of one step [N, I] or of several [T, N, I]."""
+    """LSTM of integers, or with integer weights alone, of one step [N, I] or of several [T, N, I]."""
+    if not is_integer(given[0]):
+        return lstm(*given, options=options)
     if options.get("kernel_type", "FULL") != "FULL":
         raise UnsupportedOperatorError("the basic kernel has no meaning in integers.", operators=(options.path,))
     if given[0].ndim == 3:
@@ -151,13 +167,19 @@ def _layer(given: tuple[Any, ...], options: Options, *, time_major: bool) -> Any
         tables["cell_tanh"] = tanh_entries(15 + power)
     h, c = given[18], given[19]
     x = given[0] if time_major else given[0].transpose(0, 1)
+    h = h if h.ndim == 2 else h.reshape(x.shape[1], -1)
+    c = c if c.ndim == 2 else c.reshape(x.shape[1], -1)
+    peepholes = [given[9], given[10], None, given[11]]
+    if given[16] is not None:
+        size = example_shape(given[16])[0]
+        peepholes = [None if weight is None else peephole_rows(weight, c, size, time_major) for weight in peepholes]
     made: Any = integer_lstm_layer(
         x,
-        h if h.ndim == 2 else h.reshape(x.shape[1], -1),
-        c if c.ndim == 2 else c.reshape(x.shape[1], -1),
+        h,
+        c,
         list(given[1:5]),
         list(given[5:9]),
-        [given[9], given[10], None, given[11]],
+        peepholes,
         list(given[12:16]),
         norms,
         list(given[16:18]),

@@ -40,6 +40,8 @@ def unpack(x: Tensor, *, options: Options) -> list[Tensor]:
 
 def split(axis: Tensor, x: Tensor, *, options: Options) -> list[Tensor]:
     """``num_splits`` equal parts of x along an axis. Source: LiteRT tflite/kernels/split.cc."""
+    if options.num_splits == 1:
+        return [x]
     parts = x.chunk(options.num_splits, ints(axis)[0])
     return [parts[i] for i in range(options.num_splits)]
 
@@ -52,7 +54,7 @@ def split_v(x: Any, sizes: Tensor, axis: Tensor, *, options: Options) -> list[Te
     along, spans = ints(axis)[0], ints(sizes)
     missing = next((i for i, span in enumerate(spans) if isinstance(span, int) and span < 0), None)
     if missing is not None:
-        spans[missing] = x.shape[along] - sum(spans[:missing]) - sum(spans[missing + 1 :])
+        spans[missing] = x.shape[along] - sum([*spans[:missing], *spans[missing + 1 :]])
     parts = x.split(spans, along)
     return [parts[i] for i in range(len(spans))]
 

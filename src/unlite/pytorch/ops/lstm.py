@@ -12,13 +12,58 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
 
+from unlite.pytorch.exact import is_integer
+from unlite.pytorch.hybrid import hybrid_linear, in_real_type, is_symmetric, real_weight, with_real_inputs
 from unlite.pytorch.ops.rnn import activate
 from unlite.pytorch.trace import helper
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
     from unlite.pytorch.options import Options
+
+
+@helper
+def lstm_steps(  # noqa: PLR0917
+    gates: Tensor,
+    h: Tensor,
+    c: Tensor,
+    product: Callable[[Tensor], Tensor],
+    project: Callable[[Tensor], Tensor],
+    peepholes: list[Tensor | None],
+    norms: list[Tensor | None],
+    biases: list[Tensor | None],
+    activation: str,
+    clips: tuple[float, float],
+    backward: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Outputs of all steps, and the last output and cell. gates: [T, N, G * C], the sums of G gates without h.
+
+    product: what h [N, O] adds to the gates; project: the output of a step, from [N, C]. Others as of ``lstm_layer``.
+    """
+
+    def gate(z: Tensor, number: int, cell: Tensor | None) -> Tensor:
+        peephole, norm = peepholes[number], norms[number]
+        if peephole is not None and cell is not None:
+            z = z + peephole * cell
+        return z if norm is None else F.layer_norm(z, z.shape[-1:], norm, biases[number], 1e-8)
+
+    count = gates.shape[-1] // c.shape[-1]
+    outputs: list[Tensor] = []
+    for t in reversed(range(gates.shape[0])) if backward else range(gates.shape[0]):
+        *first, forget, update, output = (gates[t] + product(h)).chunk(count, dim=-1)
+        keep = torch.sigmoid(gate(forget, 1, c))
+        take = torch.sigmoid(gate(first[0], 0, c)) if first else 1 - keep
+        c = keep * c + take * activate(gate(update, 2, None), activation)
+        if clips[0] > 0:
+            c = torch.clamp(c, -clips[0], clips[0])
+        h = project(torch.sigmoid(gate(output, 3, c)) * activate(c, activation))
+        if clips[1] > 0:
+            h = torch.clamp(h, -clips[1], clips[1])
+        outputs.append(h)
+    return torch.stack(outputs[::-1] if backward else outputs), h, c
 
 
 @helper
@@ -44,7 +89,6 @@ def lstm_layer(  # noqa: PLR0917 - as many as an LSTM has
     projection: weight [O, C] and bias [O]; aux: [T, N, A] with 4 x [C, A]; clips: of cell and projection, 0 for none.
     Source: LiteRT tflite/kernels/lstm_eval.cc, EvalFloat.
     """
-    count = sum(w is not None for w in weights)
     gates = F.linear(x, torch.cat([w for w in weights if w is not None]))
     if aux is not None:
         gates = gates + F.linear(aux, torch.cat([w for w in aux_weights if w is not None]))
@@ -52,27 +96,62 @@ def lstm_layer(  # noqa: PLR0917 - as many as an LSTM has
         gates = gates + torch.cat([b for b in biases if b is not None])
     matrix = torch.cat([torch.diag(r) if r.ndim == 1 else r for r in recurrent if r is not None])
 
-    def gate(z: Tensor, number: int, cell: Tensor | None) -> Tensor:
-        peephole, norm = peepholes[number], norms[number]
-        if peephole is not None and cell is not None:
-            z = z + peephole * cell
-        return z if norm is None else F.layer_norm(z, z.shape[-1:], norm, biases[number], 1e-8)
+    def product(state: Tensor) -> Tensor:
+        return F.linear(state, matrix)
 
-    outputs: list[Tensor] = []
-    for t in reversed(range(x.shape[0])) if backward else range(x.shape[0]):
-        *first, forget, update, output = (gates[t] + F.linear(h, matrix)).chunk(count, dim=-1)
-        keep = torch.sigmoid(gate(forget, 1, c))
-        take = torch.sigmoid(gate(first[0], 0, c)) if first else 1 - keep
-        c = keep * c + take * activate(gate(update, 2, None), activation)
-        if clips[0] > 0:
-            c = torch.clamp(c, -clips[0], clips[0])
-        h = torch.sigmoid(gate(output, 3, c)) * activate(c, activation)
-        if projection[0] is not None:
-            h = F.linear(h, projection[0], projection[1])
-            if clips[1] > 0:
-                h = torch.clamp(h, -clips[1], clips[1])
-        outputs.append(h)
-    return torch.stack(outputs[::-1] if backward else outputs), h, c
+    def project(y: Tensor) -> Tensor:
+        return y if projection[0] is None else F.linear(y, projection[0], projection[1])
+
+    return lstm_steps(gates, h, c, product, project, peepholes, norms, biases, activation, clips, backward)
+
+
+@helper
+def hybrid_lstm_layer(  # noqa: PLR0917
+    x: Tensor,
+    h: Tensor,
+    c: Tensor,
+    weights: list[Tensor | None],
+    recurrent: list[Tensor | None],
+    biases: list[Tensor | None],
+    peepholes: list[Tensor | None],
+    norms: list[Tensor | None],
+    projection: list[Tensor | None],
+    aux: Tensor | None,
+    aux_weights: list[Tensor | None],
+    scales: list[list[float]],
+    activation: str,
+    clips: tuple[float, float],
+    backward: bool,
+    symmetric: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """``lstm_layer`` with integer weights; scales: of those for x, for h, of the projection, of those for aux.
+
+    Recurrent weights that are diagonals are real.
+
+    Source: LiteRT tflite/kernels/lstm_eval.cc, EvalHybrid.
+    """
+
+    def gate_sums(of: Tensor, matrices: list[Tensor | None], steps: list[float]) -> Tensor:
+        used = [(matrix, step) for matrix, step in zip(matrices, steps, strict=True) if matrix is not None]
+        scale = torch.cat([of.new_full((matrix.shape[0],), step) for matrix, step in used])
+        return hybrid_linear(of, torch.cat([matrix for matrix, _ in used]), scale, symmetric)
+
+    def product(state: Tensor) -> Tensor:
+        diagonals = [r for r in recurrent if r is not None and r.ndim == 1]
+        return torch.cat([state * r for r in diagonals], -1) if diagonals else gate_sums(state, recurrent, scales[1])
+
+    def project(y: Tensor) -> Tensor:
+        if projection[0] is None:
+            return y
+        y = hybrid_linear(y, projection[0], scales[2][0], symmetric)
+        return y if projection[1] is None else y + projection[1]
+
+    gates = gate_sums(x, weights, scales[0])
+    if aux is not None:
+        gates = gates + gate_sums(aux, aux_weights, scales[3])
+    if norms[3] is None:
+        gates = gates + torch.cat([b for b in biases if b is not None])
+    return lstm_steps(gates, h, c, product, project, peepholes, norms, biases, activation, clips, backward)
 
 
 def unidirectional_sequence_lstm(x: Any, *rest: Any, options: Options) -> Any:
@@ -99,7 +178,7 @@ def lstm(x: Any, *rest: Any, options: Options) -> Any:
 
 def _full(x: Any, rest: tuple[Any, ...], time_major: bool, options: Options, *, squeeze: bool = False) -> Any:
     norms = list(rest[19:23]) if len(rest) > 19 else [None] * 4
-    y, h, c = _layer(x, rest[17], rest[18], rest[:17], norms, None, [None] * 4, options, time_major)
+    y, h, c = _layer(x, rest[17], rest[18], rest[:17], norms, None, [None] * 4, options, time_major, (1, 0))
     options.remember(18, h)
     options.remember(19, c)
     return y.squeeze(0) if squeeze else y
@@ -115,36 +194,74 @@ def _layer(  # noqa: PLR0917
     aux_weights: list[Any],
     options: Options,
     time_major: bool,
+    places: tuple[int, int],
     backward: bool = False,
 ) -> tuple[Any, Any, Any]:
-    """One direction. ``given``: weights (4), recurrent weights (4), peepholes (3), biases (4), projection, its bias."""
+    """One direction. given: weights (4), recurrent weights (4), peepholes (3), biases (4), projection, its bias.
+
+    places: of the first of these, and of aux_weights, among the operator's inputs.
+    """
     if not time_major:
         x = x.transpose(0, 1)
         aux = aux if aux is None else aux.transpose(0, 1)
+    h = h if h.ndim == 2 else h.reshape(x.shape[1], -1)
+    c = c if c.ndim == 2 else c.reshape(x.shape[1], -1)
+    weights, recurrent, biases, projection = (list(given[a:b]) for a, b in ((0, 4), (4, 8), (11, 15), (15, 17)))
     peepholes = [given[8], given[9], None, given[10]]
-    y, h, c = _three(
-        lstm_layer(
+    activation = options.fused_activation_function
+    clips = options.cell_clip, options.proj_clip if projection[0] is not None else 0.0
+    if is_integer(weights[1]):
+        lists = (weights, recurrent, projection[:1], aux_weights)
+        starts = (places[0], places[0] + 4, places[0] + 15, places[1])
+        scales = [
+            [
+                options.inputs[start + i].scale if weight is not None and is_integer(weight) else 0.0
+                for i, weight in enumerate(found)
+            ]
+            for start, found in zip(starts, lists, strict=True)
+        ]
+        weights, recurrent, main, aux_weights = (in_real_type(list(found)) for found in lists)
+        peepholes = [
+            None if weight is None else real_weight(weight, places[0] + place, options)
+            for weight, place in zip(peepholes, (8, 9, 0, 10), strict=True)
+        ]
+        made: Any = hybrid_lstm_layer(
             x,
-            h if h.ndim == 2 else h.reshape(x.shape[1], -1),
-            c if c.ndim == 2 else c.reshape(x.shape[1], -1),
-            list(given[0:4]),
-            list(given[4:8]),
-            list(given[11:15]),
+            h,
+            c,
+            weights,
+            recurrent,
+            biases,
             peepholes,
             norms,
-            list(given[15:17]),
+            [*main, projection[1]],
             aux,
             aux_weights,
-            options.fused_activation_function,
-            (options.cell_clip, options.proj_clip),
+            scales,
+            activation,
+            clips,
+            backward,
+            is_symmetric(options),
+        )
+    else:
+        made = lstm_layer(
+            x,
+            h,
+            c,
+            weights,
+            recurrent,
+            biases,
+            peepholes,
+            norms,
+            projection,
+            aux,
+            aux_weights,
+            activation,
+            clips,
             backward,
         )
-    )
+    y, h, c = made[0], made[1], made[2]
     return (y if time_major else y.transpose(0, 1)), h, c
-
-
-def _three(made: Any) -> tuple[Any, Any, Any]:
-    return made[0], made[1], made[2]
 
 
 @helper
@@ -182,8 +299,10 @@ def bidirectional_sequence_lstm(x: Any, *rest: Any, options: Options) -> list[An
         other, aux = aux, None
     norms = [None] * 4
     major = options.time_major
-    y, h, c = _layer(x, given[34], given[35], tuple(given[:17]), norms, aux, forward_aux, options, major)
-    z, g, d = _layer(other, given[36], given[37], tuple(given[17:34]), norms, aux, backward_aux, options, major, True)
+    y, h, c = _layer(x, given[34], given[35], tuple(given[:17]), norms, aux, forward_aux, options, major, (1, 40))
+    z, g, d = _layer(
+        other, given[36], given[37], tuple(given[17:34]), norms, aux, backward_aux, options, major, (18, 44), True
+    )
     for index, state in zip(range(35, 39), (h, c, g, d), strict=True):
         options.remember(index, state)
     return [torch.cat([y, z], dim=-1)] if options.merge_outputs else [y, z]
@@ -194,4 +313,5 @@ OPERATORS = {
     "UNIDIRECTIONAL_SEQUENCE_LSTM": unidirectional_sequence_lstm,
     "BIDIRECTIONAL_SEQUENCE_LSTM": bidirectional_sequence_lstm,
 }
+EXACT = {"BIDIRECTIONAL_SEQUENCE_LSTM": with_real_inputs(bidirectional_sequence_lstm)}  # others: integer_lstm.py
 OWN_ACTIVATION = tuple(OPERATORS)

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
 
 from unlite.pytorch.quantized import factor, scale_twice, scale_wide, store
-from unlite.pytorch.trace import example_shape, helper, ints
+from unlite.pytorch.trace import along_axes, elementwise, example_shape, helper, ints, reducing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -64,7 +64,7 @@ def mean(x: Tensor, axis: Tensor, *, options: Options) -> Tensor:
     return integer_mean(x, axes, options.keep_dims)
 
 
-@helper
+@reducing
 def integer_mean(x: torch.Tensor, axes: list[int], keepdim: bool) -> torch.Tensor:
     """The mean of integers along axes, rounded towards zero."""
     count = 1
@@ -84,7 +84,7 @@ def reduce_prod(x: Tensor, axis: Tensor, *, options: Options) -> Tensor:
     return product(x, axes, options.keep_dims)
 
 
-@helper
+@reducing
 def product(x: torch.Tensor, axes: list[int], keepdim: bool) -> torch.Tensor:
     """The product along several axes, which are in rising order."""
     for axis in reversed(axes):
@@ -112,7 +112,7 @@ def _with_one(x: Any, axes: Any, *, lowest: bool) -> Any:
     return append_along(x, axes, limits.min if lowest else limits.max)
 
 
-@helper
+@along_axes
 def append_along(x: torch.Tensor, axes: list[int], value: float) -> torch.Tensor:
     """``x`` with one cell of a value more along each of the axes."""
     for axis in axes:
@@ -146,7 +146,7 @@ def cumsum(x: Tensor, axis: Tensor, *, options: Options) -> Tensor:
     return x.cumsum(along, dtype=x.dtype)
 
 
-@helper
+@along_axes
 def running_sum(x: torch.Tensor, axis: int, exclusive: bool, reverse: bool) -> torch.Tensor:
     """The sum along an axis so far; ``exclusive``: before each place; ``reverse``: from the end."""
     x = x.flip(axis) if reverse else x
@@ -226,11 +226,12 @@ def sum_exact(x: Any, axis: Tensor, *, options: Options) -> Any:
     if x.dtype is not torch.uint8:
         scale = np.float32(source.scale) / np.float32(target.scale)
         bias = float(np.float32(-source.zero_point) * scale)
-        sums = centred_sums(x, _axes(x, axis), options.keep_dims, 0)
-        scaled = float_sums(sums[0], sums[1], float(scale), bias)
+        axes = _axes(x, axis)
+        sums = centred_sums(x, axes, options.keep_dims, 0)
+        scaled = float_sums(sums, count_along(x, axes), float(scale), bias)
         return store(scaled, target.zero_point, *target.range, target.dtype)
     sums = centred_sums(x, _axes(x, axis), options.keep_dims, source.zero_point)
-    scaled = scale_twice(sums[0], *factor(source.scale / target.scale))
+    scaled = scale_twice(sums, *factor(source.scale / target.scale))
     return store(scaled, target.zero_point, *target.range, target.dtype)
 
 
@@ -242,8 +243,9 @@ def mean_exact(x: Any, axis: Tensor, *, options: Options) -> Any:
     source, target = options.inputs[0], options.output
     if x.dtype not in NARROW:
         return mean(x, axis, options=options)
-    sums = centred_sums(x, _axes(x, axis), options.keep_dims, source.zero_point)
-    scaled = scale_mean(sums[0], sums[1], *factor(source.scale / target.scale))
+    axes = _axes(x, axis)
+    sums = centred_sums(x, axes, options.keep_dims, source.zero_point)
+    scaled = scale_mean(sums, count_along(x, axes), *factor(source.scale / target.scale))
     return store(scaled, target.zero_point, *target.range, target.dtype)
 
 
@@ -263,23 +265,29 @@ def reduce_prod_exact(x: Any, axis: Tensor, *, options: Options) -> Any:
 
 
 @helper
-def centred_sums(x: torch.Tensor, axes: list[int], keepdim: bool, zero_point: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Sums of ``x - zero_point`` along axes, wrapping around in 32 bits, as int64; and of how many."""
+def count_along(x: torch.Tensor, axes: list[int]) -> torch.Tensor:
+    """How many entries there are along axes: the product of their sizes, int64."""
     count = torch.scalar_tensor(1, dtype=torch.int64)
     for axis in axes:
         count = count * x.shape[axis]
+    return count
+
+
+@reducing
+def centred_sums(x: torch.Tensor, axes: list[int], keepdim: bool, zero_point: int) -> torch.Tensor:
+    """Sums of ``x - zero_point`` along axes, wrapping around in 32 bits, as int64."""
     total = x.sum(axes, keepdim, dtype=torch.int32) if axes else x.to(torch.int32)
-    return (total - (zero_point * count).to(torch.int32)).to(torch.int64), count
+    return (total - (zero_point * count_along(x, axes)).to(torch.int32)).to(torch.int64)
 
 
-@helper
+@elementwise
 def float_sums(x: torch.Tensor, count: torch.Tensor, scale: float, bias: float) -> torch.Tensor:
     """``x * scale + bias * count`` in float32, to the nearest integer, halves away from 0; int64."""
     real = x.to(torch.float32) * scale + count.to(torch.float32) * bias
     return torch.trunc(real + torch.copysign(torch.full_like(real, 0.5), real)).to(torch.int64)
 
 
-@helper
+@elementwise
 def scale_mean(x: torch.Tensor, count: torch.Tensor, multiplier: int, shift: int) -> torch.Tensor:
     """``scale_twice`` of ``x / count``: the multiplier is divided, cut off, with as many bits more as count has."""
     bits = (torch.frexp(count.double())[1].long() - 1).clamp(max=min(32, 31 + shift))

@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
+import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
 
 from unlite.pytorch.trace import Value, helper, ints
 
@@ -56,7 +57,10 @@ def matrix_diag(x: Tensor, *, options: Options) -> Tensor:
 
 def matrix_set_diag(x: Tensor, diagonal: Tensor, *, options: Options) -> Tensor:
     """``x`` with another diagonal. x: [..., m, n], diagonal: [..., min(m, n)]. Source: LiteRT matrix_set_diag.cc."""
-    return torch.diagonal_scatter(x, diagonal, dim1=-2, dim2=-1)
+    rows, columns = x.shape[-2:]
+    size = diagonal.shape[-1]
+    spread = F.pad(torch.diag_embed(diagonal), [0, columns - size, 0, rows - size])
+    return torch.where(torch.eye(rows, columns, dtype=torch.bool), spread, x)
 
 
 def segment_sum(x: Tensor, segments: Any, *, options: Options) -> Tensor:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from unlite.pytorch.trace import Value, helper, ints
+from unlite.pytorch.trace import Value, along_axes, helper, ints
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -120,13 +120,13 @@ def _taken(x: Any, index: list[Any]) -> Any:
     return x[tuple(index)] if index else x
 
 
-@helper
+@along_axes
 def keep_place(x: torch.Tensor, axis: int, place: torch.Tensor) -> torch.Tensor:
     """``x`` with a single place left along an axis, which a tensor names; a negative one counts from the end."""
     return x.index_select(axis, torch.where(place < 0, place + x.shape[axis], place).reshape(1))
 
 
-@helper
+@along_axes
 def take_steps(x: torch.Tensor, axis: int, begin: int | None, end: int | None, step: int) -> torch.Tensor:
     """Places begin, begin + step, ... before end along an axis, as Python slices; the step may be negative."""
     places = range(*slice(begin, end, step).indices(x.shape[axis]))

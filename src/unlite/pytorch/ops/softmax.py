@@ -21,7 +21,7 @@ from unlite.pytorch.fixed_point import (
 )
 from unlite.pytorch.quantized import factor, scale_twice
 from unlite.pytorch.tables import entries, interpolate
-from unlite.pytorch.trace import helper
+from unlite.pytorch.trace import along_axes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,15 +75,15 @@ def softmax_exact(x: Any, *, options: Options) -> Any:
     table[count:] = 0
     low, high = options.output.range
     dtype = options.output.dtype
-    return softmax_by_table(x, constant(options, "exp", table.numpy()), low, high, dtype)
+    return softmax_by_table(x, -1, constant(options, "exp", table.numpy()), low, high, dtype)
 
 
-@helper
-def softmax_by_table(x: Tensor, table: Tensor, low: int, high: int, dtype: torch.dtype) -> Tensor:
-    """Softmax in steps of 1 / (high - low + 1). x: [..., C]; table: e^-d for differences d to the largest, Q0.31."""
+@along_axes
+def softmax_by_table(x: Tensor, axis: int, table: Tensor, low: int, high: int, dtype: torch.dtype) -> Tensor:
+    """Softmax in steps of 1 / (high - low + 1); table: e^-d for differences d to the largest, Q0.31."""
     x = x.to(torch.int64)
-    powers = table[x.amax(-1, keepdim=True) - x]
-    total = divide_by_power(powers, 12).sum(-1, keepdim=True)
+    powers = table[x.amax(axis, keepdim=True) - x]
+    total = divide_by_power(powers, 12).sum(axis, keepdim=True)
     zeros = leading_zeros(total)
     inverse = inverse_of_one_plus((total << zeros) - (1 << 31))
     bits = 12 - zeros + 31 - (8 if high - low < 256 else 16)
@@ -95,20 +95,20 @@ def _softmax_of_16_bits(x: Any, options: Options) -> Any:
     powers = entries(torch.exp, 10.0 / 65535.0, 32767, 2.0 / 65535.0, 0, np.float64)
     inverses = entries(lambda value: 1 / (1 + value), 1.0 / 65535.0, -32768, 2.0 / 65535.0, 0, np.float64)
     return softmax_of_16_bits(
-        x, multiplier, shift, constant(options, "exp", powers), constant(options, "inverse", inverses)
+        x, -1, multiplier, shift, constant(options, "exp", powers), constant(options, "inverse", inverses)
     )
 
 
-@helper
-def softmax_of_16_bits(x: Tensor, multiplier: int, shift: int, powers: Tensor, inverses: Tensor) -> Tensor:
-    """Softmax in steps of 2^-15, as int16. x: [..., C].
+@along_axes
+def softmax_of_16_bits(x: Tensor, axis: int, multiplier: int, shift: int, powers: Tensor, inverses: Tensor) -> Tensor:
+    """Softmax in steps of 2^-15, as int16.
 
     powers: 513 entries of e^-d for d from 10 to 0; inverses: of 1 / (1 + s) for s from 0 to 1.
     """
     x = x.to(torch.int64)
-    difference = scale_twice(x - x.amax(-1, keepdim=True), multiplier, shift)
+    difference = scale_twice(x - x.amax(axis, keepdim=True), multiplier, shift)
     power = interpolate((difference + 32767).clamp(-32768, 32767), powers).to(torch.int64)
-    total = power.sum(-1, keepdim=True)
+    total = power.sum(axis, keepdim=True)
     zeros = leading_zeros(total)
     part = (((total << (zeros - 1)) + (1 << 13)) >> 14) - ((1 << 15) + (1 << 16))
     inverse = interpolate(part.clamp(-32768, 32767), inverses).to(torch.int64)
@@ -117,32 +117,32 @@ def softmax_of_16_bits(x: Tensor, multiplier: int, shift: int, powers: Tensor, i
 
 
 def log_softmax_exact(x: Any, *, options: Options) -> Any:
-    """LOG_SOFTMAX of integers in fixed point. The output's scale is 1 / 16, its zero point 127.
+    """LOG_SOFTMAX of integers in fixed point. The output's scale is 1 / 16, its zero point the type's highest number.
 
     Source: LiteRT tflite/kernels/internal/reference/integer_ops/log_softmax.h, LogSoftmax.
     """
-    if options.inputs[0].dtype is not torch.int8:
-        raise UnsupportedOperatorError(
-            "LOG_SOFTMAX has a meaning in integers for INT8 only.", operators=(options.path,)
-        )
+    dtype = options.inputs[0].dtype
+    if dtype is torch.int16:
+        raise UnsupportedOperatorError("LOG_SOFTMAX has no kernel for 16 bits.", operators=(options.path,))
     differences, count = _differences(options)
     table = exp_of_negative(differences)
     table[count:] = 0
     return log_softmax_by_table(
-        x, constant(options, "difference", differences.numpy()), constant(options, "exp", table.numpy())
+        x, -1, constant(options, "difference", differences.numpy()), constant(options, "exp", table.numpy()), dtype
     )
 
 
-@helper
-def log_softmax_by_table(x: Tensor, differences: Tensor, table: Tensor) -> Tensor:
-    """Logarithm of the softmax in steps of 1 / 16 below 127, as int8. x: [..., C].
+@along_axes
+def log_softmax_by_table(x: Tensor, axis: int, differences: Tensor, table: Tensor, dtype: torch.dtype) -> Tensor:
+    """Logarithm of the softmax in steps of 1 / 16 below the highest number of 8 bits.
 
     differences: d for the integer differences to the largest, Q5.26; table: e^d, Q0.31.
     """
     x = x.to(torch.int64)
-    place = x.amax(-1, keepdim=True) - x
-    total = log_of_at_least_one(divide_by_power(table[place], 12).sum(-1, keepdim=True))
-    return (divide_by_power(differences[place] - total, 22) + 127).clamp(-128, 127).to(torch.int8)
+    place = x.amax(axis, keepdim=True) - x
+    total = log_of_at_least_one(divide_by_power(table[place], 12).sum(axis, keepdim=True))
+    highest = torch.iinfo(dtype).max
+    return (divide_by_power(differences[place] - total, 22) + highest).clamp(highest - 255, highest).to(dtype)
 
 
 OPERATORS: dict[str, Callable[..., Any]] = {"SOFTMAX": softmax, "LOG_SOFTMAX": log_softmax}

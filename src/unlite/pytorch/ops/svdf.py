@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
 
 from unlite.errors import UnsupportedOperatorError
 from unlite.pytorch.activations import saturate
+from unlite.pytorch.exact import is_integer
+from unlite.pytorch.hybrid import linear, real_weight
 from unlite.pytorch.ops.rnn import activate
 from unlite.pytorch.quantized import factor, scale_twice, store
 from unlite.pytorch.trace import helper
@@ -21,12 +22,11 @@ if TYPE_CHECKING:
 
 
 @helper
-def remember_features(x: Tensor, feature_weight: Tensor, memory: Tensor) -> Tensor:
-    """The memory [N, filters, steps]: its oldest step dropped, the features of x [N, I] appended.
+def remember_features(features: Tensor, memory: Tensor) -> Tensor:
+    """The memory [N, filters, steps]: its oldest step dropped, features [N, filters] appended.
 
-    feature_weight: [filters, I]; memory: any shape of that many elements.
+    memory: any shape of that many elements.
     """
-    features = F.linear(x, feature_weight)
     memory = memory.reshape(features.shape[0], features.shape[1], -1)
     return torch.cat([memory[..., 1:], features.unsqueeze(-1)], dim=-1)
 
@@ -37,8 +37,8 @@ def svdf(x: Any, feature_weight: Any, time_weight: Any, bias: Any, memory: Any, 
     feature_weight: [U * rank, I]; time_weight: [U * rank, T]; bias: [U]; memory: [N, T * U * rank].
     Source: LiteRT tflite/kernels/internal/reference/svdf.h, EvalFloatSVDF, EvalIntegerSVDF.
     """
-    memory = remember_features(x, feature_weight, memory)
-    filters = (memory * time_weight).sum(-1)
+    memory = remember_features(linear(x, feature_weight, 1, options), memory)
+    filters = (memory * real_weight(time_weight, 2, options)).sum(-1)
     y = filters if options.rank == 1 else filters.reshape(filters.shape[0], -1, options.rank).sum(-1)
     y = y if bias is None else y + bias
     options.remember(4, memory)
@@ -66,8 +66,7 @@ def integer_svdf(  # noqa: PLR0917 - as many as it has
     """
     features = ((x.double() - zero_point) @ feature_weight.double().T).to(torch.int64)
     features = scale_twice(features, factors[0], factors[1]).clamp(limits[0], limits[1])
-    memory = memory.reshape(features.shape[0], features.shape[1], -1).to(torch.int64)
-    memory = torch.cat([memory[..., 1:], features.unsqueeze(-1)], dim=-1)
+    memory = remember_features(features, memory.to(torch.int64))
     sums = (memory * time_weight.to(torch.int64)).sum(-1).reshape(features.shape[0], -1, rank).sum(-1)
     sums = sums if bias is None else sums + bias
     sums = sums.to(torch.int32).to(torch.int64)  # the kernel's sums have 32 bits, and may wrap around
@@ -75,11 +74,13 @@ def integer_svdf(  # noqa: PLR0917 - as many as it has
 
 
 def svdf_exact(x: Any, feature_weight: Any, time_weight: Any, bias: Any, memory: Any, *, options: Options) -> Any:
-    """SVDF of integers; its only activation is the range of the output.
+    """SVDF of integers, whose only activation is the range of the output, or with integer weights alone.
 
     Source: LiteRT tflite/kernels/internal/reference/svdf.h, EvalIntegerSVDF; svdf.cc, Prepare.
     """
     source, feature, time, _, state = options.inputs[:5]
+    if not is_integer(x):
+        return svdf(x, feature_weight, time_weight, bias, memory, options=options)
     if x.dtype is not torch.int8:
         raise UnsupportedOperatorError("it is exact for INT8 only.", operators=(options.path,))
     one, target = np.float32, options.output

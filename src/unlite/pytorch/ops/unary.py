@@ -109,8 +109,10 @@ OPERATORS = {
 
 
 def absolute_exact(x: Any, *, options: Options) -> Any:
-    """ABS of integers. Source: LiteRT tflite/kernels/elementwise.cc, AbsEvalQuantized."""
+    """ABS of integers; those of 32 bits as they are. Source: LiteRT tflite/kernels/elementwise.cc, AbsEvalQuantized."""
     source, target = options.inputs[0], options.output
+    if source.dtype in (torch.int32, torch.int64):
+        return x.abs().to(source.dtype)
     x = (x - source.zero_point).abs()
     if source.scale != target.scale:
         x = scale_twice(x, *factor(float(np.float32(source.scale) / np.float32(target.scale))))
@@ -155,6 +157,8 @@ def log_exact(x: Any, *, options: Options) -> Any:
 
 
 EXACT = {
+    "NEG": negate,  # of the stored integers, scales or not: LiteRT tflite/kernels/neg.cc
+    "SIGN": sign,
     "ABS": each(absolute_exact),
     "EXP": tabulated(exp),
     "LOG": log_exact,

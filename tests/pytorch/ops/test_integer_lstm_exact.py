@@ -1,0 +1,83 @@
+"""LSTMs of integers with cells of 16 bits, judged by LiteRT's reference kernels over several runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.pytorch.quantized_models import (
+    Tensor,
+    agree_in_exact_runs,
+    constant,
+    output,
+    random_integers,
+    random_scale,
+)
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed (extra 'torch')")
+
+BATCH, TIME, INPUT, CELLS = 3, 4, 9, 8
+FORMS: list[dict[str, Any]] = [
+    {},
+    {"cifg": True},
+    {"peephole": True, "major": True},
+    {"projection": True, "clips": (0.0, 0.2)},
+    {"norm": True, "clips": (0.5, 0.0)},
+    {"cifg": True, "peephole": True, "projection": True, "norm": True},
+    {"cell": -9},
+    {"cell": -15},
+]
+
+
+def check(name: str, seed: int, form: dict[str, Any]) -> None:
+    """Three runs of an LSTM with random weights."""
+    rng = np.random.default_rng(seed)
+    cifg, norm, peephole, projection = (bool(form.get(key)) for key in ("cifg", "norm", "peephole", "projection"))
+    size = 5 if projection else CELLS
+    single = name == "LSTM"
+    lead = (BATCH,) if single else (TIME, BATCH) if form.get("major") else (BATCH, TIME)
+    runs = [[random_integers(rng, "INT8", (*lead, INPUT))] for _ in range(3)]
+
+    def gates(wanted: bool, make: Any) -> list[Tensor | None]:
+        return [make() if wanted and not (cifg and i == 0) else None for i in range(4)]
+
+    def weight(*shape: int) -> Tensor:
+        return constant(rng.integers(-127, 128, shape).astype("i1"), random_scale(rng, 0.002, 0.01))
+
+    def wide(low: float, high: float) -> Tensor:
+        return constant(rng.integers(-32767, 32768, CELLS).astype("i2"), random_scale(rng, low, high))
+
+    def bias() -> Tensor:
+        return constant(rng.integers(-3000, 3000, CELLS).astype("i4"), 1e-4)
+
+    x_end, h_end = (random_scale(rng, 0.01, 0.03), -7), (1 / 128, 5)
+    holes = gates(peephole, lambda: wide(1e-5, 4e-5))
+    inputs = [Tensor(runs[0][0], *x_end)]
+    inputs += gates(True, lambda: weight(CELLS, INPUT)) + gates(True, lambda: weight(CELLS, size))
+    inputs += [holes[0], holes[1], holes[3], *gates(True, bias)]
+    inputs += [weight(size, CELLS) if projection else None]
+    inputs += [constant(rng.integers(-3000, 3000, size).astype("i4"), 1e-4) if projection else None]
+    inputs += [Tensor(None, *h_end, dtype="INT8", shape=(BATCH, size), variable=True)]
+    inputs += [Tensor(None, 2.0 ** form.get("cell", -11), dtype="INT16", shape=(BATCH, CELLS), variable=True)]
+    inputs += gates(norm, lambda: wide(1e-5, 6e-5))
+    between = [Tensor(None, random_scale(rng, 0.001, 0.003), dtype="INT16", shape=(1,)) for _ in range(4)]
+    between.append(Tensor(None, 1 / 120 if projection else h_end[0], h_end[1], dtype="INT8", shape=(1,)))
+    clips = form.get("clips", (0.0, 0.0))
+    fields = {"fused_activation_function": "TANH", "cell_clip": clips[0], "proj_clip": clips[1]}
+    table = "LSTMOptions"
+    if not single:
+        fields["time_major"], table = bool(form.get("major")), "UnidirectionalSequenceLSTMOptions"
+    made = output("INT8", (*lead, size), *h_end)
+    agree_in_exact_runs(name, inputs, made, (table, fields), runs, intermediates=between)
+
+
+@pytest.mark.parametrize("form", FORMS, ids=str)
+def test_sequence(form: dict[str, Any]) -> None:
+    for seed in range(2):
+        check("UNIDIRECTIONAL_SEQUENCE_LSTM", seed, form)
+
+
+@pytest.mark.parametrize("form", [FORMS[0], FORMS[5]], ids=str)
+def test_one_step(form: dict[str, Any]) -> None:
+    check("LSTM", 3, form)
