@@ -1,0 +1,1 @@
+"""ONNX: a converted module through PyTorch's exporter, with the file's tensor names, quantization and metadata."""
