@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import converting
 import listing
 import networks
+import quantized
 import reading
 import saving
 from measure import HERE, SOURCE, CommandError
@@ -58,6 +59,7 @@ FIGURES = {
     "read": Figure(reading.touch, ("many",)),
     "convert-torch": Figure(networks.convert),
     "run-torch": Figure(networks.eager),
+    "run-exact": Figure(quantized.exact),
 }
 
 

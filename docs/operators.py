@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from textwrap import shorten
+from typing import TYPE_CHECKING, Any
 
 from unlite.model.kernels import KERNELS, RUNTIME
-from unlite.pytorch.differences import DIFFERENCES, LIMITS, REFUSED
+from unlite.pytorch.differences import DIFFERENCES, EXACT_DIFFERENCES, LIMITS, REFUSED, Difference
 from unlite.pytorch.ops import CUSTOM, EXACT, EXACT_CUSTOM, FAMILIES, MOVES, OPERATORS
 from unlite.schema import load
 
@@ -31,8 +33,9 @@ compare.
 
 - **versions**: those that {runtime} has a kernel for; a conversion looks at what an operator says, not at its version.
 - **float**: `quantized="float"`, the default. Quantized tensors are real numbers.
-- **exact**: `quantized="exact"`, where quantized tensors are their integers. Empty: a model in which this operator has
-  quantized tensors is refused; elsewhere there is no difference to float.
+- **exact**: `quantized="exact"`, where [quantized tensors are their integers](quantized-models.md). Empty: a model in
+  which this operator has quantized tensors is refused; elsewhere there is no difference to float.
+{measured}\
 - Tensors of type STRING and VARIANT have no values in PyTorch: any operator that touches one is refused.
 - Shapes that follow from values computed on the way run eagerly; `torch.export` may refuse them.
 - \\*: differs from LiteRT in cases [listed below](#what-differs-from-litert).
@@ -54,15 +57,11 @@ def page() -> str:
     columns = ("operator", "versions", "defined in", *WAYS)
     builtin = [(name, _versions(name), *_facts(name, "OPERATORS")) for name in sorted(KERNELS)]
     custom = [(name, *_facts(name, "CUSTOM")) for name in sorted(CUSTOM)]
-    differences = [
-        (", ".join(map(_code, each.operators)), each.when, each.here, each.litert, _code(each.source))
-        for each in DIFFERENCES
-    ]
     others = [name for name in _schema_names() if name not in KERNELS and name not in OPERATORS]
     without_kernel = sorted(set(OPERATORS) - set(KERNELS))
     return "\n".join(
         [
-            HEAD.format(summary=summary(), runtime=RUNTIME),
+            HEAD.format(summary=summary(), runtime=RUNTIME, measured="".join(map(_reached, TARGETS))),
             f"## Operators of {RUNTIME}\n",
             *_table(columns, builtin),
             "\n## Custom operators\n",
@@ -72,10 +71,13 @@ def page() -> str:
             "The schema names them, and LiteRT refuses a model with one.",
             f"Converted all the same: {', '.join(map(_code, without_kernel))}.\n",
             f"Refused: {', '.join(map(_code, others))}.",
+            *(line for title in TARGETS for line in _unreached(title)),
             "\n## What differs from LiteRT\n",
             "On purpose, and noise in the last digits aside: see [when outputs differ](when-outputs-differ.md).",
             "LiteRT's side is that of its reference kernels.\n",
-            *_table(("operator", "when", "here", "LiteRT", "kernel"), differences),
+            *_differing(DIFFERENCES),
+            '\nIntegers of `quantized="exact"` are equal in every element, except:\n',
+            *_differing(EXACT_DIFFERENCES),
             "",
         ]
     )
@@ -84,15 +86,25 @@ def page() -> str:
 def summary() -> str:
     """The page in one sentence."""
     count = sum(name in OPERATORS for name in KERNELS)
+    measured = {title: [each["passes"] for each in _measured(title).values()] for title in TARGETS}
+    reached = ", ".join(f"{sum(passes)} of {len(passes)} reach {title}" for title, passes in measured.items() if passes)
     return (
         f"{count} of the {len(KERNELS)} builtin operators that {RUNTIME} has kernels for are converted to PyTorch, and "
-        f"{len(CUSTOM)} custom operators."
+        f"{len(CUSTOM)} custom operators.{f' Measured so far: {reached}.' if reached else ''}"
     )
 
 
 def _facts(name: str, table: str) -> tuple[str, ...]:
     """What the tables say of an operator: the family's file, and a cell for each way of converting."""
     return _family(name, table), *(cell(name) for cell in WAYS.values())
+
+
+def _differing(differences: tuple[Difference, ...]) -> list[str]:
+    rows = [
+        (", ".join(map(_code, each.operators)), each.when, each.here, each.litert, _code(each.source))
+        for each in differences
+    ]
+    return _table(("operator", "when", "here", "LiteRT", "kernel"), rows)
 
 
 def _float(name: str) -> str:
@@ -108,23 +120,52 @@ def _exact(name: str) -> str:
     return "yes" if name in EXACT or name in MOVES or name in EXACT_CUSTOM else ""
 
 
-def _measured(file: Path) -> Callable[[str], str]:
-    """Cells of what was measured: ``{"operators": {name: {"passes": bool, "fails": {case: reason}}}}``."""
-    operators = json.loads(file.read_text(encoding="utf-8"))["operators"]
+def _measured(title: str) -> dict[str, Any]:
+    """What was measured of a target: ``{operator: {"passes": bool, "fails": {case: reason}}}``; nothing: empty."""
+    file = MEASURED / TARGETS[title]
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))["operators"] if file.is_file() else {}
+    return found
+
+
+def _measured_cells(title: str) -> Callable[[str], str]:
+    operators = _measured(title)
 
     def cell(name: str) -> str:
-        found = operators.get(name)
-        if found is None or found["passes"]:
-            return "" if found is None else "yes"
-        return f"no: {' '.join(next(iter(found['fails'].values())).split())[:100]}".replace("|", "\\|")
+        return "" if name not in operators else "yes" if operators[name]["passes"] else "no"
 
     return cell
+
+
+def _reached(title: str) -> str:
+    """A point of the head: what a column says."""
+    name = TARGETS[title]
+    return (
+        f"- **{title}**: whether a model in real numbers gave there what LiteRT gives. Empty: not measured.\n"
+        f"  Each case that failed: [{name}](measured/{name}).\n"
+        if _measured(title)
+        else ""
+    )
+
+
+def _unreached(title: str) -> list[str]:
+    """A section: the operators that do not reach a target, and why."""
+    failing = {name: each["fails"] for name, each in sorted(_measured(title).items()) if not each["passes"]}
+    if not failing:
+        return []
+    rows = [(name, _plain(next(iter(fails.values())))) for name, fails in failing.items()]
+    return [f"\n## What does not reach {title}\n", "As the tools say it.\n", *_table(("operator", "why"), rows)]
+
+
+def _plain(reason: str) -> str:
+    """What a tool said, on one line, without a terminal's colours, and not too long."""
+    text = shorten(re.sub(r"\x1b\[[0-9;]*m", "", reason), 160, placeholder=" ...")
+    return text.replace("|", "\\|").replace("<", "\\<").replace("*", "\\*")
 
 
 WAYS: dict[str, Callable[[str], str]] = {
     "float": _float,
     "exact": _exact,
-    **{title: _measured(MEASURED / name) for title, name in TARGETS.items() if (MEASURED / name).is_file()},
+    **{title: _measured_cells(title) for title in TARGETS if _measured(title)},
 }
 """Each way of converting, with what it has in the row of an operator: a column of its own."""
 

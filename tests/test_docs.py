@@ -1,7 +1,8 @@
 """Runs every Python block and every command in README.md and docs/.
 
-Each page is one session in an empty folder that holds ``face.tflite``: names bound in one Python block are there in
-the next, files written by one command are there for the next. The language of a fenced block says what is done:
+Each page is one session in an empty folder that holds ``face.tflite``, and ``digits.tflite``, a quantized model, if the
+page speaks of it: names bound in one Python block are there in the next, files written by one command are there for
+the next. The language of a fenced block says what is done:
 
 - ``python``: run. It must not raise. An ``output`` block right after it is what it prints.
 - ``console``: lines that begin with ``$ `` are commands, the lines below each are what it prints (both streams).
@@ -29,6 +30,8 @@ from tests.transcript import matches, run
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DIGITS = "mnist_conv_fc_int8.tflite"
+"""What the shared models call ``digits.tflite``."""
 # What sets the project up ran before any test could; run from here, it would need the network or start the tests again.
 SETS_UP = re.compile(r"pip install |make( |$)|git clone ")
 
@@ -75,15 +78,20 @@ def run_command(command: str, folder: Path, where: str) -> str:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_page(page: Path, face: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_page(
+    page: Path, face: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     shutil.copyfile(face, tmp_path / "face.tflite")
+    text = page.read_text(encoding="utf-8")
+    if "digits.tflite" in text:
+        shutil.copyfile(request.getfixturevalue("shared") / "models" / DIGITS, tmp_path / "digits.tflite")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)  # a session begun in this folder imports from it
     for name in [name for name in sys.modules if name.partition(".")[0] == "face"]:  # another page's
         del sys.modules[name]
     names: dict[str, object] = {"__name__": "__main__"}
     printed = ""
-    for block in blocks(page.read_text(encoding="utf-8")):
+    for block in blocks(text):
         where = f"{page.name}:{block.line}"
         if block.language == "python":
             printed = run_python(block, names, page)
