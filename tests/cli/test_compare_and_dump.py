@@ -116,3 +116,12 @@ def test_dump_a_picture(shared: Path, tmp_path: Path, capsys: pytest.CaptureFixt
         assert arrays["t0"].min() == arrays["t0"].max() == 1.0
     assert "pictures" in capsys.readouterr().out
     assert main(["dump", path, *options, "--mean", "x"]) == 2
+
+
+def test_labels_that_fit_no_output(shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "labels").write_text("one\ntwo\n")
+    model = str(shared / "models" / "mnist_conv_fc_fp32.tflite")
+    options = ["--labels", str(tmp_path / "labels"), "-o", str(tmp_path / "out")]
+    assert main(["dump", model, *options]) == 2
+    assert "2 labels fit no output" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -33,7 +33,7 @@ def outcome(monkeypatch: pytest.MonkeyPatch, verdict: str, **facts: Any) -> None
     from unlite.comparison.result import Comparison
 
     monkeypatch.setattr(
-        "unlite.comparison.compare.compare", lambda *_, **__: Comparison(verdict, "the reason.", **facts)
+        "unlite.comparison.compare.Reference.compare", lambda *_, **__: Comparison(verdict, "the reason.", **facts)
     )
 
 
@@ -82,7 +82,7 @@ def test_no_compare_still_loads(model: Path, tmp_path: Path, monkeypatch: pytest
 
     original = folder.load_folder
     monkeypatch.setattr(folder, "load_folder", lambda path: loaded.append(path) or original(path))
-    monkeypatch.setattr("unlite.comparison.compare.compare", None)
+    monkeypatch.setattr("unlite.comparison.compare.Reference", None)
     assert convert(model, "-o", tmp_path / "out", "--no-compare") == 0
     assert len(loaded) == 1
 

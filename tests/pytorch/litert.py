@@ -68,9 +68,7 @@ def _worker() -> subprocess.Popen[bytes]:
     return made
 
 
-def litert(
-    data: bytes, *inputs: np.ndarray, resize: bool = False, kernels: str = "BUILTIN_REF"
-) -> list[np.ndarray]:
+def litert(data: bytes, *inputs: np.ndarray, resize: bool = False, kernels: str = "BUILTIN_REF") -> list[np.ndarray]:
     """The outputs of LiteRT's reference kernels. Raises RefusedError where it answers with an error, or dies.
 
     kernels: a name of its OpResolverType, where others are asked.

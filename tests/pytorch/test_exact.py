@@ -162,9 +162,7 @@ SAMPLE = (
 )
 
 
-@pytest.mark.parametrize(
-    ("name", "layout"), [*((name, "nhwc") for name in SAMPLE), ("mobilenet_v1_025_uint8", "nchw")]
-)
+@pytest.mark.parametrize(("name", "layout"), [*((name, "nhwc") for name in SAMPLE), ("mobilenet_v1_025_uint8", "nchw")])
 def test_export_gives_the_same_integers(shared: Path, name: str, layout: str) -> None:
     module = unlite.to_torch(model(shared, name), quantized="exact", layout=layout)
     facts = [fact for fact in module.meta["unlite.io"] if fact["kind"] == "input"]
@@ -241,7 +239,7 @@ def test_the_convolution_itself_is_fine() -> None:
     ids=lambda value: "+".join(value) if isinstance(value, dict) else "",
 )
 def test_quantization_that_makes_no_sense_is_refused(changed: dict[str, Any], path: str, value: str) -> None:
-    with pytest.raises(CorruptFileError, match="must be|goes from|scales along") as caught:
+    with pytest.raises(CorruptFileError, match=r"must be|goes from|scales along") as caught:
         unlite.to_torch(convolution(**changed), quantized="exact")
     assert (caught.value.path or "").endswith(path)
     assert value in str(caught.value)

@@ -122,7 +122,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--signature", metavar="KEY", help="the signature to convert")
     made.add_argument("--json", action="store_true", help="for programs")
     for flag, (targets, facts) in OPTIONS.items():
-        made.add_argument(flag, **(facts | {"help": f"--to {', '.join(targets)}: {facts['help']}"}))
+        told: dict[str, Any] = facts | {"help": f"--to {', '.join(targets)}: {facts['help']}"}
+        made.add_argument(flag, **told)
     return made
 
 

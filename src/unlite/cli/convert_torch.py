@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from unlite.comparison.result import Comparison
     from unlite.model.model import Model
@@ -26,40 +27,53 @@ def is_own(path: str) -> bool:
 
 def write(model: Model, arguments: argparse.Namespace, path: str) -> Callable[[], Comparison]:
     """Writes the folder, and loads what was written."""
+    from unlite.comparison.compare import Reference
+
+    key = arguments.signature
+    with ExitStack() as stack:
+        # LiteRT runs beside us from here on, while PyTorch is loaded and the model is converted.
+        reference = None if arguments.no_compare else stack.enter_context(Reference(model, signature=key))
+        module, network, lines = _written(model, arguments, path)
+        kept = stack.pop_all()
+
+    def compare() -> Comparison:
+        """What was written against the graph that it was written of, and that graph against LiteRT."""
+        from unlite.comparison.compare import Reference
+        from unlite.comparison.inputs import graph_of
+        from unlite.comparison.torch_run import module_inputs
+        from unlite.pytorch.folder import check_equal
+
+        with kept:
+            judge = reference or kept.enter_context(Reference(model, signature=key))
+            check_equal(module, network, module_inputs(module, graph_of(model, key), judge.inputs))
+            found = judge.compare(module)
+        divergence = found.first_divergence
+        if divergence is None or divergence.operator is None:
+            return found
+        line = lines.get((divergence.subgraph, divergence.operator))
+        return replace(found, first_divergence=replace(divergence, source_line=line))
+
+    return compare
+
+
+def _written(model: Model, arguments: argparse.Namespace, path: str) -> tuple[Any, Any, Mapping[tuple[int, int], int]]:
+    """Writes the folder. Returns the lowered module, the written one as it loads, and the line of each operator."""
     import torch
 
+    from unlite.comparison.inputs import graph_of
     from unlite.pytorch.folder import load_folder
     from unlite.pytorch.module import to_torch
     from unlite.pytorch.source import write_source
 
     torch.set_num_threads(1)  # LiteRT runs beside; threads that wait for each other double the processor time
     os.mkdir(path)
-    key = arguments.signature
     module = to_torch(
         model,
         quantized=arguments.quantized or "float",
         layout=arguments.layout or "nchw",
-        signature=key,
+        signature=arguments.signature,
         integer_io=arguments.integer_io,
         requantize=arguments.requantize or "none",
     )
-    source = write_source(module, model.main if key is None else model.signatures[key].subgraph, path)
-    network = load_folder(path)
-
-    def compare() -> Comparison:
-        """What was written against the graph that it was written of, and that graph against LiteRT."""
-        from unlite.comparison.compare import compare as compare_models
-        from unlite.comparison.inputs import graph_of, make_inputs
-        from unlite.comparison.torch_run import module_inputs
-        from unlite.pytorch.folder import check_equal
-
-        values = make_inputs(model, signature=key)
-        check_equal(module, network, module_inputs(module, graph_of(model, key), values))
-        found = compare_models(model, module, values, signature=key)
-        divergence = found.first_divergence
-        if divergence is None or divergence.operator is None:
-            return found
-        line = source.lines.get((divergence.subgraph, divergence.operator))
-        return replace(found, first_divergence=replace(divergence, source_line=line))
-
-    return compare
+    source = write_source(module, graph_of(model, arguments.signature), path)
+    return module, load_folder(path), source.lines

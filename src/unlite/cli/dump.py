@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from unlite.cli.output import new_parser, print_json, print_table, printable
+from unlite.cli.progress import progress
 from unlite.errors import InvalidValueError
 from unlite.model.model import open_model
 
@@ -56,16 +57,23 @@ def run(arguments: argparse.Namespace) -> int:
             mean=_numbers(arguments.mean, "--mean"),
             std=_numbers(arguments.std, "--std"),
         )
-        facts = dump(
-            model, arguments.output, inputs, labels=labels, runtime=arguments.runtime, signature=arguments.signature
-        )
+        with progress("running", 100) as advance:
+            facts = dump(
+                model,
+                arguments.output,
+                inputs,
+                labels=labels,
+                runtime=arguments.runtime,
+                signature=arguments.signature,
+                progress=advance,
+            )
     if arguments.json:
         print_json(facts)
         return 0
     images = sum(row["image"] is not None for row in facts["tensors"])
     print(f"{printable(arguments.output)}: {len(facts['tensors'])} tensors, {images} pictures")
     for output in facts["labels"]:
-        rows = [(entry["label"], entry["score"]) for entry in output["top"]]
+        rows = [(entry["label"], "" if entry["score"] is None else f"{entry['score']:.4g}") for entry in output["top"]]
         print()
         print_table(output["name"], ("label", "score"), rows)
     return 0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from unlite.comparison.distance import dequantized, measure, noise_floor
+from unlite.comparison.distance import dequantized, measure, noise_floor, value_span
 from unlite.comparison.names import Place, end_axes, inverse
 from unlite.comparison.torch_judge import MOST_NOISE, NOISE_FACTOR, TorchJudge, held, own_noise
 from unlite.comparison.torch_run import NodeError, Replay, carried
@@ -38,12 +38,15 @@ class Candidate:
         values: Index of a tensor of the file -> its values, axes in the file's order; real numbers or stored ones.
         lines: Index of a tensor -> the line of source that computed it, where there is source.
         is_exact: Quantized tensors are the integers that the kernels would compute; else real numbers count.
+        rounding: How far a value may be from its operator's meaning on its own inputs, as a part of its range, where
+            the runtime computes in fewer bits than float32.
     """
 
     runtime: str
     values: Mapping[int, Array]
     lines: Mapping[int, int] = field(default_factory=dict)
     is_exact: bool = False
+    rounding: float = 0.0
 
 
 def file_values(
@@ -213,7 +216,7 @@ class CandidateJudge(TorchJudge):
         if found.step is not None:
             tensor = self._subgraph.tensors[found.index]
             expected, values = held(expected, tensor), held(values, tensor)
-        floor = max(noise_floor(expected, None), found.floor)
+        floor = max(noise_floor(expected, None), found.floor, self._candidate.rounding * value_span(expected))
         distance = measure(expected, values, floor)
         if distance.max_abs > floor and meant.dtype.is_floating_point and found.step is None:
             floor = max(

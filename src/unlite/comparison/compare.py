@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
+    from typing_extensions import Self
 
     from unlite.comparison.result import Divergence, TensorDistance
     from unlite.comparison.side import Runner
@@ -46,6 +48,80 @@ class _Request:
     mode: str
     kernels: str
     signature: str | None
+
+
+class Reference:
+    """LiteRT's part of a comparison. It begins at once, in a process of its own, while the other side is being made.
+
+    Args:
+        model: The reference: a Model, a path, or bytes.
+        inputs, seed, mode, kernels, signature: As ``compare`` has them.
+
+    Attributes:
+        inputs: One array for each input, in the file's order.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        inputs: Any = None,
+        *,
+        seed: int = 0,
+        mode: str = "accumulated",
+        kernels: str = "reference",
+        signature: str | None = None,
+    ) -> None:
+        for name, value, choices in (("mode", mode, MODES), ("kernels", kernels, KERNELS)):
+            if value not in choices:
+                raise InvalidValueError(f"{name}={value!r} is not one of {', '.join(choices)}.")
+        opened = open_model(model)
+        with ExitStack() as stack:
+            self._judge = stack.enter_context(LiteRT(opened))
+            self.inputs = make_inputs(opened, inputs, seed=seed, signature=signature)
+            graph = graph_of(opened, signature)
+            self._request = _Request(opened, graph, self.inputs, mode, kernels, signature)
+            for each in (kernels, *(name for name in KERNELS if name != kernels)):
+                _ask(self._judge, self._request, each)
+            self._stack = stack.pop_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def compare(
+        self, other: Any = None, *, quantized: str = "float", progress: Callable[[int], None] | None = None
+    ) -> Comparison:
+        """The comparison with the other side; see the function ``compare``."""
+        if quantized not in QUANTIZED:
+            raise InvalidValueError(f"quantized={quantized!r} is not one of {', '.join(QUANTIZED)}.")
+        if quantized != "float" and other is not None:
+            raise InvalidValueError(
+                "quantized= says how compare itself converts the model; here the other side is given."
+            )
+        done = progress or (lambda _: None)
+        judge, request = self._judge, self._request
+        side = other_side(request.model, other, request.signature, quantized)
+        done(CONVERSION)
+        if isinstance(side, Model):
+            return _compare_files(judge, side, request)
+        if request.mode == "isolated" and not side.is_isolable:
+            raise InvalidValueError(f"mode='isolated' is for modules; this is {side.runtime}.")
+        answer = judge.answer()
+        if isinstance(answer, NotRunnable):
+            return Comparison(NOT_COMPARABLE, answer.reason, model=request.model.file.name)
+        others = _floors(judge)
+        done(LITERT)
+        found = _compare_side(request, side, answer, others)
+        done(OTHER)
+        if found.verdict == SAME:
+            return found
+        # Some results hold memory that nobody wrote: what LiteRT does not repeat is no fact.
+        _ask(judge, request, request.kernels)
+        again = judge.answer()
+        steady = _repeated(answer, again) if isinstance(again, Run) else answer
+        return found if len(steady.tensors) == len(answer.tensors) else _compare_side(request, side, steady, others)
 
 
 def compare(
@@ -91,43 +167,8 @@ def compare(
         MissingExtraError: what runs the other side is not installed.
         InvalidValueError: the inputs are not what the model wants.
     """
-    for name, value, choices in (
-        ("mode", mode, MODES),
-        ("kernels", kernels, KERNELS),
-        ("quantized", quantized, QUANTIZED),
-    ):
-        if value not in choices:
-            raise InvalidValueError(f"{name}={value!r} is not one of {', '.join(choices)}.")
-    if quantized != "float" and other is not None:
-        raise InvalidValueError("quantized= says how compare itself converts the model; here the other side is given.")
-    done = progress or (lambda _: None)
-    opened = open_model(model)
-    with LiteRT(opened) as judge:
-        values = make_inputs(opened, inputs, seed=seed, signature=signature)
-        request = _Request(opened, graph_of(opened, signature), values, mode, kernels, signature)
-        for each in (kernels, *(name for name in KERNELS if name != kernels)):
-            _ask(judge, request, each)
-        # From here on LiteRT runs beside us, while PyTorch is loaded.
-        side = other_side(opened, other, signature, quantized)
-        done(CONVERSION)
-        if isinstance(side, Model):
-            return _compare_files(judge, side, request)
-        if mode == "isolated" and not side.is_isolable:
-            raise InvalidValueError(f"mode='isolated' is for modules; this is {side.runtime}.")
-        answer = judge.answer()
-        if isinstance(answer, NotRunnable):
-            return Comparison(NOT_COMPARABLE, answer.reason, model=opened.file.name)
-        others = _floors(judge)
-        done(LITERT)
-        found = _compare_side(request, side, answer, others)
-        done(OTHER)
-        if found.verdict == SAME:
-            return found
-        # Some results hold memory that nobody wrote: what LiteRT does not repeat is no fact.
-        _ask(judge, request, kernels)
-        again = judge.answer()
-        steady = _repeated(answer, again) if isinstance(again, Run) else answer
-        return found if len(steady.tensors) == len(answer.tensors) else _compare_side(request, side, steady, others)
+    with Reference(model, inputs, seed=seed, mode=mode, kernels=kernels, signature=signature) as reference:
+        return reference.compare(other, quantized=quantized, progress=progress)
 
 
 def _ask(judge: LiteRT, request: _Request, kernels: str) -> None:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from unlite.comparison.distance import dequantized
 from unlite.comparison.images import SUFFIXES, image_input, picture
-from unlite.comparison.inputs import graph_of, make_inputs, read_inputs
+from unlite.comparison.inputs import describe, graph_of, make_inputs, read_inputs
 from unlite.comparison.metadata import labels as stated_labels
 from unlite.comparison.metadata import read_labels
 from unlite.comparison.report import STYLE, escaped
@@ -18,7 +19,7 @@ from unlite.errors import InvalidValueError, SaveError, UnliteError
 from unlite.model.weight_files import write_file
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 TOP = 5
+RUN, PICTURES = 50, 50
+"""How many hundredths of the time the run and the pictures take, more or less."""
 
 
 def dump(
@@ -38,6 +41,7 @@ def dump(
     labels: Sequence[str] | None = None,
     runtime: str = "torch",
     signature: str | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
     """Runs a model and writes what every operator gave.
 
@@ -50,33 +54,46 @@ def dump(
         labels: Of a classifier's output; None for those that the model carries.
         runtime: ``torch`` or ``litert``.
         signature: Key of the signature to run.
+        progress: Called with how many more hundredths are done.
 
     Returns:
         What ``index.json`` holds.
+
+    Raises:
+        InvalidValueError: labels were given, and no output is as long as they are.
     """
+    done = progress or (lambda _: None)
     graph = graph_of(model, signature)
     values = run(model, list(inputs), runtime=runtime, tensors="all", signature=signature)
     given = {tensor.index: array for tensor, array in zip(graph.inputs, inputs, strict=True)}
     found: dict[int, Array] = {**given, **{int(index): array for index, array in values.items()}}
+    classes = _classes(model, graph.outputs, found, labels)
+    if labels is not None and not classes:
+        sizes = ", ".join(f"{tensor.name!r} {describe(tensor)}" for tensor in graph.outputs)
+        raise InvalidValueError(f"{len(labels)} labels fit no output: {sizes}.", file=model.file.name)
+    done(RUN)
     images = os.path.join(folder, "images")
     try:
         os.makedirs(images, exist_ok=True)
     except OSError as error:
         raise SaveError(f"the folder cannot be made: {error.strerror}.", file=folder) from error
     rows = []
-    for index, array in found.items():
+    written = 0
+    for place, (index, array) in enumerate(found.items(), 1):
         tensor = graph.tensors[index]
         drawn = picture(array)
         if drawn is not None:
             _write(os.path.join(images, f"t{index}.png"), drawn)
         rows.append(_row(tensor, array, f"images/t{index}.png" if drawn is not None else None))
+        done(PICTURES * place // len(found) - written)
+        written = PICTURES * place // len(found)
     arrays = {f"t{index}": array for index, array in found.items() if array.dtype.kind != "O"}
     write_file(os.path.join(folder, "tensors.npz"), lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
     index_facts: dict[str, Any] = {
         "model": model.file.name,
         "runtime": runtime,
         "tensors": rows,
-        "labels": _classes(model, graph.outputs, found, labels),
+        "labels": classes,
     }
     _write(os.path.join(folder, "index.json"), json.dumps(index_facts, indent=1, allow_nan=False).encode())
     _write(os.path.join(folder, "index.html"), _page(index_facts).encode())
@@ -144,9 +161,12 @@ def _classes(
         array = found.get(tensor.index)
         if names is None or array is None or array.size != len(names) or array.dtype.kind not in "fiu":
             continue
-        scores = np.nan_to_num(array.ravel().astype(np.float64), nan=-np.inf)
+        if array.dtype.kind != "f" and tensor.quantization is not None and tensor.quantization.scale:
+            array = dequantized(array, tensor.quantization)
+        values = array.ravel()
+        scores = np.nan_to_num(values.astype(np.float64), nan=-np.inf)
         order = np.argsort(-scores, kind="stable")[:TOP]
-        top = [{"class": int(i), "label": names[i], "score": _finite(array.ravel()[i])} for i in order]
+        top = [{"class": int(i), "label": names[i], "score": _finite(values[i])} for i in order]
         answers.append({"tensor": tensor.index, "name": tensor.name, "top": top})
     return answers
 
@@ -156,11 +176,13 @@ def _finite(value: Any) -> float | None:
 
 
 def _page(facts: dict[str, Any]) -> str:
-    lines = [f"<h1>{escaped(facts['model'])}</h1><p>Run in {escaped(facts['runtime'])}.</p>"]
+    lines = [f"<h1>{escaped(facts['model'])}</h1><p>Run in {_RUNTIMES[facts['runtime']]}.</p>"]
     for output in facts["labels"]:
         entries = "".join(f"<li>{escaped(c['label'])}: {_shown(c['score'])}</li>" for c in output["top"])
         lines.append(f"<h2>{escaped(output['name'])}</h2><ol>{entries}</ol>")
-    head = "".join(f"<th>{name}</th>" for name in ("operator", "tensor", "type", "min", "mean", "max", ""))
+    kinds = ("", "name", "type", "n", "n", "n", "")
+    names = ("operator", "tensor", "type", "min", "mean", "max", "")
+    head = "".join(f'<th class="{kind}">{name}</th>' for kind, name in zip(kinds, names, strict=True))
     lines.append(f"<table><tr>{head}</tr>")
     for row in facts["tensors"]:
         cells = (
@@ -170,10 +192,14 @@ def _page(facts: dict[str, Any]) -> str:
             *(_shown(row[name]) for name in ("min", "mean", "max")),
         )
         image = f'<img src="{row["image"]}" alt="" loading="lazy" style="max-height:12rem">' if row["image"] else ""
-        lines.append(f"<tr>{''.join(f'<td>{escaped(cell)}</td>' for cell in cells)}<td>{image}</td></tr>")
+        shown = "".join(f'<td class="{k}">{escaped(cell)}</td>' for k, cell in zip(kinds, cells, strict=False))
+        lines.append(f"<tr>{shown}<td>{image}</td></tr>")
     lines.append("</table>")
     head = f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>tensors</title><style>{STYLE}</style>'
     return f"{head}</head>\n<body>\n" + "\n".join(lines) + "\n</body></html>\n"
+
+
+_RUNTIMES = {"torch": "PyTorch", "litert": "LiteRT, reference kernels"}
 
 
 def _shown(value: float | None) -> str:

@@ -23,6 +23,7 @@ h1 { font-size: 1.3rem } .same { color: #14713a } .different { color: #b3261e } 
 table { border-collapse: collapse; font-size: 13px; width: 100% } td, th { padding: 2px 8px; text-align: left }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums } tr.bad td { background: #fdecea }
 tr.drift td { background: #fff6e0 } tr:hover td { background: #eef } td.name { word-break: break-all }
+td.type { white-space: nowrap }
 svg { width: 100%; height: auto } @media (prefers-color-scheme: dark) { body { background: #131316; color: #e4e1e6 }
 tr.bad td { background: #4a1c19 } tr.drift td { background: #3d3113 } tr:hover td { background: #2a2a44 }
 .same { color: #7bd89a } .different { color: #ffb4ab } .not { color: #f0c05a } }
@@ -87,7 +88,7 @@ def drawing(comparison: Comparison) -> str:
     label = "largest difference of each tensor, as a multiple of its noise floor, in the order of running"
     return (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">{"".join(lines)}</svg>'
-        f"<p>Each point is a tensor: its {label}. Blue: within. Yellow: drift or rounding. Red: past it.</p>"
+        f"<p>Each point is the {label}. Blue: within. Yellow: drift or rounding. Red: past it.</p>"
     )
 
 

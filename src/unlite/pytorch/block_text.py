@@ -69,9 +69,8 @@ def parametrize(hints: Sequence[str], runs: Sequence[Sequence[Any]]) -> tuple[di
         Parameter -> its value in each run; and for each number what stands for it: itself, or a Symbol.
     """
     # A bound is no size, also where it is the same number.
-    vectors = [
-        tuple((run[i],) if hints[i] in (*BOUNDS, *QUANTITIES) else run[i] for run in runs) for i in range(len(hints))
-    ]
+    apart = {*BOUNDS, *QUANTITIES}
+    vectors = [tuple((run[i],) if hint in apart else run[i] for run in runs) for i, hint in enumerate(hints)]
     named: dict[tuple[Any, ...], str] = {}
     names = Identifiers()
     channels = [i for i, hint in enumerate(hints) if hint in CHANNELS]
@@ -153,7 +152,7 @@ def rewrite(
         if node.op == "call_module":
             name = names.make(roles[str(node.target)], "layer")
             own[name] = take(members[str(node.target)])
-            copy = graph.call_module(name, (copies[node.args[0]],))  # type: ignore[index]  # a node
+            copy = graph.call_module(name, map_arg(node.args, lambda n: copies[n]))
         else:
             args, kwargs = map_arg((node.args, dict(node.kwargs)), lambda n: copies[n])
             if node.target in SIZED:

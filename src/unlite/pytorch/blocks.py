@@ -223,16 +223,12 @@ def _leaves(nodes: list[fx.Node], members: dict[str, Member]) -> list[_Leaf]:
                     found.append(_Leaf(name, value))
         elif node.target in SIZED:
             if node.target is torch.clamp:
-                bounds = [*zip(BOUNDS, node.args[1:], strict=False), *zip(_ends(node), node.kwargs.values(), strict=True)]
+                given = {"min": "low", "max": "high"}
+                bounds = [*zip(BOUNDS, node.args[1:], strict=False), *((given[k], v) for k, v in node.kwargs.items())]
                 found += [_Leaf(hint, value, in_forward=True) for hint, value in bounds if is_number(value)]
             else:
                 _collect((node.args, dict(node.kwargs)), "pad" if node.target is F.pad else "window", found)
     return found
-
-
-def _ends(node: fx.Node) -> list[str]:
-    """What the named arguments of a clamp are."""
-    return [BOUNDS[key == "max"] for key in node.kwargs]
 
 
 def _collect(value: Any, hint: str, found: list[_Leaf]) -> None:

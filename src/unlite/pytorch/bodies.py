@@ -14,8 +14,9 @@ from torch import fx
 
 from unlite.errors import CorruptFileError, UnsupportedOperatorError
 from unlite.pytorch.constants import Constant, Names
+from unlite.pytorch.examples import UNKNOWN
 from unlite.pytorch.state import Resource, Variable
-from unlite.pytorch.trace import UNKNOWN, Value, helper
+from unlite.pytorch.trace import Value, helper
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

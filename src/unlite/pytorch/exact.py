@@ -194,7 +194,8 @@ def accumulated(
         if not is_short:
             return store(scale_wide(sums.to(torch.int64), *factors(options, "", reals)), *ends)
         if is_narrow(largest, reals):
-            return requantize(sums, *factors(options, "", reals), *ends)
+            multiplier, shift = factors(options, "", reals)
+            return requantize(sums, multiplier, shift, *ends)
         return store(scale_twice(wrapped(sums), *factors(options, "", reals)), *ends)
 
     return exact

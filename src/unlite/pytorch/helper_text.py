@@ -90,6 +90,11 @@ def _unbound(text: str) -> list[str]:
     return [name for name in dict.fromkeys(loaded) if name not in bound and not hasattr(builtins, name)]
 
 
+def without_notes(text: str) -> str:
+    """A text without comments for tools."""
+    return _written(text, {})
+
+
 def _written(text: str, replaced: dict[str, str]) -> str:
     """The text under other names, without comments for tools."""
     lines = text.rstrip().splitlines()

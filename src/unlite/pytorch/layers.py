@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
 from torch import fx
 
-from unlite.pytorch.integer_layers import sums_of, taken_apart
+from unlite.pytorch.integer_layers import sums_of, taken_apart, terms_of
 from unlite.pytorch.naming import MODULE_NAMES, Identifiers, own_name
 from unlite.pytorch.permutes import is_impure
 from unlite.pytorch.roles import role_of
@@ -137,21 +137,22 @@ def make_layers(graph: fx.Graph, taken: Iterable[str], name_of: Callable[[fx.Nod
     shared = _shared(graph)
     for node in list(graph.nodes):
         operands: tuple[Any, ...] = node.args[:1]
+        weights: tuple[Any, ...] = node.args[1:2]
         layer = _layer(node) if node.op == "call_function" else None
         if layer is None and node.op == "call_function":
-            layer, operands = integer_layer(node) or (None, operands)
+            layer, operands, weights = integer_layer(node) or integer_add(node) or (None, operands, ())
         if layer is not None and any(entry.key in shared for entry in layer.state.values()):
             layer = None
         if layer is not None:
             key = (layer.kind, repr(layer.arguments), tuple(layer.state.items()))
             if key not in made:
-                made[key] = _named(names, layer, node, name_of, operands[1:] or node.args[1:2])
+                made[key] = _named(names, layer, node, name_of, weights)
                 members[made[key]] = layer
             place = node.meta.get("tflite")
             if place is not None and place not in members[made[key]].places:
                 members[made[key]].places.append(place)
             with graph.inserting_before(node):
-                call = graph.call_module(made[key], operands[:1])
+                call = graph.call_module(made[key], operands)
             call.meta.update(node.meta)
             node.replace_all_uses_with(call)
             graph.erase_node(node)
@@ -250,8 +251,8 @@ def _convolution(node: fx.Node, weight: Stored) -> Member | None:
     return _bias(node, layer, weight, channels_out)
 
 
-def integer_layer(node: fx.Node) -> tuple[Member, tuple[Any, ...]] | None:
-    """The layer that a convolution of integers is with the scaling of its sums; and its x and weight."""
+def integer_layer(node: fx.Node) -> tuple[Member, tuple[Any, ...], tuple[Any, ...]] | None:
+    """The layer that a convolution of integers is with the scaling of its sums; what it is called with; its weight."""
     sums = sums_of(node)
     if sums is None:
         return None
@@ -286,24 +287,44 @@ def integer_layer(node: fx.Node) -> tuple[Member, tuple[Any, ...]] | None:
     scaling: Any = node.args[1:3]
     zero_point, low, high, dtype = node.args[3:]
     numbers = {"x_zero": x_zero, "weight_zero": weight_zero, "zero_point": zero_point, "low": low, "high": high}
-    layer.arguments |= {
-        name: value for name, value in numbers.items() if name not in ("low", "high") or value != _ENDS[name]
-    }
+    layer.arguments |= numbers
     for name, value in zip(("multiplier", "shift"), scaling, strict=True):
         stored = stored_in(value)
-        if stored is not None and stored.shape == (outer, 1, 1) and stored.dtype is torch.int64:
-            layer.state[name] = stored
+        if stored is not None and stored.shape[-3:] == (outer, 1, 1) and stored.dtype is torch.int64:
+            layer.state[name] = Stored(stored.key, stored.shape[-3:], stored.dtype, stored.trainable)
         elif isinstance(value, int):
             layer.arguments[name] = value
         else:
             return None
     kinds = {"stored": weight.dtype, "dtype": dtype, "kind": kind}
     layer.arguments |= {name: value for name, value in kinds.items() if value is not _KINDS[name]}
-    return layer, (x, parts[0])
+    return layer, (x,), parts[:1]
+
+
+def integer_add(node: fx.Node) -> tuple[Member, tuple[Any, ...], tuple[Any, ...]] | None:
+    """The layer that a sum of integers is, each by a table; what it is called with; and nothing."""
+    terms = terms_of(node)
+    if terms is None:
+        return None
+    (x, x_table, start), (y, y_table, other_start) = terms
+    tables = [stored_in(x_table), stored_in(y_table)]
+    multiplier, shift, zero_point, low, high, dtype = node.args[1:]
+    if (
+        None in tables
+        or start != other_start
+        or not isinstance(multiplier, int)
+        or any(v.op == "get_attr" for v in (x, y))
+    ):
+        return None
+    layer = Member("IntegerAdd", {"start": start, "zero_point": zero_point, "low": low, "high": high}, role="add")
+    layer.arguments |= {"multiplier": multiplier, "shift": shift}
+    if dtype is not torch.int8:
+        layer.arguments["dtype"] = dtype
+    layer.state = {name: table for name, table in zip(("x_table", "y_table"), tables, strict=True) if table is not None}
+    return layer, (x, y), ()
 
 
 _USUAL = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1}
-_ENDS = {"low": -128, "high": 127}
 _KINDS = {"stored": torch.int8, "dtype": torch.int8, "kind": torch.float32}
 
 _PLAIN = ("stride", "padding", "dilation", "groups")

@@ -19,12 +19,13 @@ from unlite.pytorch.calls import CALLS, reached
 from unlite.pytorch.carrying import Carrying, check_quantization, is_quantized
 from unlite.pytorch.constants import Constant, Names, from_array
 from unlite.pytorch.dtypes import TORCH
+from unlite.pytorch.examples import UNKNOWN
 from unlite.pytorch.ops import CUSTOM, EXACT, EXACT_CUSTOM, MOVES, OPERATORS, OWN_ACTIVATION
 from unlite.pytorch.options import Options
 from unlite.pytorch.sizes import Sizes, follow, measured
 from unlite.pytorch.state import ModelModule, State, Variable, register_state
 from unlite.pytorch.support import check_supported
-from unlite.pytorch.trace import UNKNOWN, Tracer, Value
+from unlite.pytorch.trace import Tracer, Value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -1,11 +1,10 @@
 """Integer arithmetic as TensorFlow Lite's reference kernels do it, each rule once.
 
 A real factor is held as ``multiplier * 2^(shift - 31)``, multiplier an integer of 31 bits. Kernels round products in
-four ways, which differ in the last digit; each operator's exact meaning says which one it uses:
+three ways, which differ in the last digit; each operator's exact meaning says which one it uses:
 
 ====================  ======================================================================================
 ``scale_twice``       the product's upper 32 bits are rounded, then the shift is rounded: most int8 kernels
-``scale_once``        product and shift are rounded together
 ``scale_double``      no multiplier: the product with the real factor, in double precision, is rounded
 ``scale_wide``        sums of 64 bits: the multiplier is cut down to 16 bits before, then rounded once
 ====================  ======================================================================================
@@ -82,16 +81,6 @@ def scale_twice(x: Tensor, multiplier: int | Tensor, shift: int | Tensor) -> Ten
     """
     shift = torch.as_tensor(shift)
     return divide_by_power(high_product(x, multiplier << shift.clamp(min=0)), (-shift).clamp(min=0))
-
-
-@elementwise
-def scale_once(x: Tensor, multiplier: int | Tensor, shift: int | Tensor) -> Tensor:
-    """``x * multiplier * 2^(shift - 31)``, rounded to the nearest once; halves go up.
-
-    x: int64 within 32 bits. multiplier, shift: numbers, or one for each entry of the last axis.
-    """
-    shift = 31 - torch.as_tensor(shift)
-    return (x * multiplier + (1 << (shift - 1))) >> shift
 
 
 @elementwise

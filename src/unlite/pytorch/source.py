@@ -21,8 +21,8 @@ from unlite.errors import SaveError
 from unlite.pytorch.block_text import Block, annotation, summary
 from unlite.pytorch.blocks import find_blocks
 from unlite.pytorch.folder import DIGEST, MARK, SOURCE, WEIGHTS
-from unlite.pytorch.helper_text import HelperTexts
-from unlite.pytorch.integer_layers import IntegerConv2d
+from unlite.pytorch.helper_text import HelperTexts, without_notes
+from unlite.pytorch.integer_layers import LAYERS
 from unlite.pytorch.layers import Attributes, Member, Place, Stored, make_layers
 from unlite.pytorch.lines import WIDTH, Line, wrapped
 from unlite.pytorch.naming import MODULE_NAMES, Identifiers, class_name, literal, own_name, quoted
@@ -120,11 +120,13 @@ class Writer:
 
     def __init__(self, module: fx.GraphModule, subgraph: Subgraph) -> None:
         self._module, self._subgraph = module, subgraph
-        self._classes = Identifiers({IntegerConv2d.__name__, *(function.__name__ for function in HELPERS)})
+        self._classes = Identifiers(
+            [*(layer.__name__ for layer in LAYERS), *(function.__name__ for function in HELPERS)]
+        )
         self._name = self._classes.make_class(class_name(title_of(subgraph)))
         self._helpers = HelperTexts(_helpers(module))
         self._parts: list[list[Line]] = []
-        self._uses_integers = False
+        self._integer_layers: set[type[torch.nn.Module]] = set()
         # Operators that leave nothing behind, such as the DEQUANTIZE of a constant, belong to what follows them.
         self._present = {node.meta.get("tflite") for node in module.graph.nodes if node.op != "get_attr"}
         self._frame = Frame(subgraph, self._name, module, self._helpers.imports)
@@ -133,9 +135,9 @@ class Writer:
         """The whole file."""
         members = self._write(self._module, self._name, self._frame.docstring()[0])
         body: list[Line] = [Line(line) for text in self._helpers.texts() for line in ["", "", *text.splitlines()]]
-        if self._uses_integers:
-            text = inspect.getsource(IntegerConv2d)
-            body += [Line(line) for line in ["", "", *text.rstrip().splitlines()]]
+        for layer in LAYERS:
+            if layer in self._integer_layers:
+                body += [Line(line) for line in ["", "", *without_notes(inspect.getsource(layer)).splitlines()]]
         for part in self._parts:
             body += [Line(""), Line(""), *part]
         body += [Line(line) for line in ["", "", *self._frame.loader(), "", "", *self._frame.main()]]
@@ -171,7 +173,7 @@ class Writer:
                 self._write(part, kind, text)
         remove_permutes(graph)
         members = make_layers(graph, inner, self._tensor_name)
-        self._uses_integers |= any(member.kind == IntegerConv2d.__name__ for member in members.values())
+        self._integer_layers |= {layer for layer in LAYERS if layer.__name__ in {m.kind for m in members.values()}}
         blocks = find_blocks(graph, members, self._classes)
         for block in blocks:
             self._write_block(block)

@@ -139,7 +139,8 @@ def _sum(function: Callable[..., Any]) -> Callable[..., Any]:
         total = function(*(_to_scale(side, i, left, twice, options) for i, side in enumerate((x, y))))
         ends = target.zero_point, *activation_range(options), target.dtype
         if is_narrow(255 << left, real):
-            return requantize(total, *factor(real), *ends)
+            multiplier, shift = factor(real)
+            return requantize(total, multiplier, shift, *ends)
         return store(scale_twice(total.to(torch.int64), *factor(real)), *ends)
 
     return exact
