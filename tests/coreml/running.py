@@ -40,8 +40,8 @@ def litert_outputs(model: Any, stored: list[np.ndarray]) -> dict[str, list[np.nd
     return found
 
 
-def past_floor(tensor: Any, reference: np.ndarray, other: np.ndarray, value: np.ndarray) -> str:
-    """ "" where an output is within its floor, else how far off it is.
+def past_floor(tensor: Any, reference: np.ndarray, other: np.ndarray, value: np.ndarray, times: float = 1.0) -> str:
+    """ "" where an output is within so many times its floor, else how far off it is.
 
     Quantized: in steps, within 1 or what LiteRT's own kernels differ by. Real: within 5e-6 of the range, or 4 times
     what the kernels differ by. Other integers: equal.
@@ -60,11 +60,11 @@ def past_floor(tensor: Any, reference: np.ndarray, other: np.ndarray, value: np.
         apart, floor = np.abs(value.astype("f8") - wanted).max(initial=0), max(5e-6 * span, 4 * between)
     else:
         apart, floor = np.abs(value.astype("f8") - wanted).max(initial=0), 0
-    return "" if apart <= floor else f"{apart:.3g} apart, {floor:.3g} allowed"
+    return "" if apart <= floor * times else f"{apart:.3g} apart, {floor:.3g} allowed"
 
 
-def judged(path: Path, folder: Path, **options: Any) -> list[str]:
-    """What is past its floor among a real model's outputs; computed in float32."""
+def judged(path: Path, folder: Path, *, times: float = 1.0, **options: Any) -> list[str]:
+    """What is past so many times its floor among a real model's outputs; computed in float32."""
     model = open_model(path)
     stored = make_inputs(model)
     expected = litert_outputs(model, stored)
@@ -74,4 +74,4 @@ def judged(path: Path, folder: Path, **options: Any) -> list[str]:
     program = saved(model, folder, precision="float32", **options)
     results = run_package(program, model.main.inputs, stored)
     found = zip(model.main.outputs, reference, other, results, strict=True)
-    return [reason for tensor, a, b, value in found if (reason := past_floor(tensor, a, b, value))]
+    return [reason for tensor, a, b, value in found if (reason := past_floor(tensor, a, b, value, times))]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from unlite.errors import InvalidValueError
 
@@ -20,8 +20,20 @@ SUFFIX = ".mlpackage"
 
 
 def is_own(path: str) -> bool:
-    """Whether what is there is a package; others' look the same, so that any one may be replaced."""
-    return os.path.isdir(path) and os.path.isfile(os.path.join(path, "Manifest.json")) and path.endswith(SUFFIX)
+    """Whether a package says in its metadata that ``to_coreml`` made it."""
+    from unlite.coreml.library import load_coremltools
+
+    load_coremltools("converting to Core ML")
+    from coremltools.proto.Model_pb2 import Model as Specification
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # coremltools brings it
+
+    spec: Any = Specification()
+    try:  # read here, because coremltools' own reader writes a manifest anew
+        with open(os.path.join(path, "Data", "com.apple.CoreML", "model.mlmodel"), "rb") as file:
+            spec.ParseFromString(file.read())
+    except (OSError, DecodeError):
+        return False
+    return "unlite.io" in spec.description.metadata.userDefined
 
 
 def write(model: Model, arguments: argparse.Namespace, path: str) -> Callable[[], Comparison]:
@@ -42,7 +54,7 @@ def write(model: Model, arguments: argparse.Namespace, path: str) -> Callable[[]
         precision=arguments.precision or "float16",
         minimum_deployment_target=arguments.minimum_deployment_target,
         io_layout=arguments.io_layout or "auto",
-        requantize=arguments.requantize or "none",
+        requantize=arguments.requantize,
         signature=arguments.signature,
     )
     made.save(path)

@@ -20,10 +20,16 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 RUNTIME = "the Core ML program, evaluated in PyTorch"
+HALF_STEPS = 8 / 2048
+"""How far a value may be from its operator's meaning in float16, as a part of its range: its own rounding is 1 / 2048,
+and the operator's constants are rounded too."""
 
 
 def run_coreml(package: Any, subgraph: Subgraph, inputs: Sequence[Array]) -> Candidate:
     """Runs the program of a package on a ``.tflite``'s inputs: its meaning, not Apple's runtime.
+
+    On a Mac, Apple's runtime runs it too, and gives the outputs; the values on the way are the evaluation's, so that
+    the last operators are compared between the two.
 
     Args:
         package: A path, or coremltools' ``MLModel`` that was saved or loaded.
@@ -35,6 +41,7 @@ def run_coreml(package: Any, subgraph: Subgraph, inputs: Sequence[Array]) -> Can
         UnsupportedOperatorError: the evaluator does not know an operator of it.
     """
     from unlite.coreml.evaluate import Program
+    from unlite.coreml.predict import can_predict, predict
 
     path = os.fspath(package) if isinstance(package, (str, os.PathLike)) else getattr(package, "package_path", None)
     if not isinstance(path, str):
@@ -62,6 +69,9 @@ def run_coreml(package: Any, subgraph: Subgraph, inputs: Sequence[Array]) -> Can
         }
     wanted = set(places) or {tensor.name for tensor in subgraph.tensors}
     results = program.run(given, tensors="all")
+    if can_predict():
+        predicted = predict(program, given)
+        results.update({name: value.reshape(results[name].shape) for name, value in predicted.items()})
     outputs: list[Array | None] = (
         [*program.results(results)]
         if is_ours
@@ -71,4 +81,5 @@ def run_coreml(package: Any, subgraph: Subgraph, inputs: Sequence[Array]) -> Can
         ]
     )
     named = {name: value for name, value in results.items() if name in wanted}
-    return Candidate(RUNTIME, file_values(subgraph, named, places, outputs))
+    rounding = HALF_STEPS if "fp16" in program.types() else 0.0
+    return Candidate(RUNTIME, file_values(subgraph, named, places, outputs), rounding=rounding)

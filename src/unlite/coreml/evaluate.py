@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -388,8 +387,3 @@ def _as_array(value: Any) -> Array:
 
 def _shown(shape: Sequence[int | None]) -> str:
     return f"[{', '.join('any' if size is None else str(size) for size in shape)}]"
-
-
-def can_predict() -> bool:
-    """Whether this machine has Apple's runtime."""
-    return sys.platform == "darwin"

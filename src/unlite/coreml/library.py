@@ -46,6 +46,22 @@ def quiet() -> Iterator[None]:
 
 
 @contextmanager
+def unchecked_steps() -> Iterator[None]:
+    """Keeps coremltools from checking the whole program after each of its hundred passes; whoever uses this, checks it.
+
+    Half of the passes' time goes there.
+    """
+    from coremltools.converters.mil.mil import Program
+
+    check = Program.validate
+    Program.validate = lambda *_, **__: None
+    try:
+        yield
+    finally:
+        Program.validate = check
+
+
+@contextmanager
 def _no_bars() -> Iterator[None]:
     """Without tqdm's progress bars."""
     try:

@@ -38,9 +38,10 @@ import numpy
 
 here = pathlib.Path(__file__).resolve().parent
 package = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else here / {package!r}
-data = numpy.load(here / {data!r})
+with numpy.load(here / {data!r}) as stored:
+    data = dict(stored)
 model = coremltools.models.MLModel(str(package))
-inputs = {{name[len("input/"):]: data[name] for name in data.files if name.startswith("input/")}}
+inputs = {{name[len("input/"):]: data[name] for name in data if name.startswith("input/")}}
 for feature in model.get_spec().description.input:
     if feature.type.WhichOneof("Type") == "imageType":
         from PIL import Image
@@ -50,7 +51,7 @@ for feature in model.get_spec().description.input:
 state = model.make_state() if model.get_spec().description.state else None
 results = model.predict(inputs, state=state) if state is not None else model.predict(inputs)
 wrong = 0
-for name in data.files:
+for name in data:
     side, _, output = name.partition("/")
     if side == "input":
         continue

@@ -33,7 +33,7 @@ def to_coreml(
     precision: str = "float16",
     minimum_deployment_target: str | None = None,
     io_layout: str = "auto",
-    requantize: str = "none",
+    requantize: str | None = None,
     signature: str | None = None,
     subgraph: int = 0,
     custom: Mapping[str, Callable[..., Any]] | None = None,
@@ -60,7 +60,9 @@ def to_coreml(
             the model needs: iOS18 for one with states, iOS17 where values are rounded, else iOS16.
         io_layout: ``"auto"``: pictures at inputs and outputs have their channels first where convolutions reach them.
             ``"file"``: inputs and outputs have the file's shapes.
-        requantize: ``"round"``: values of quantized tensors are rounded to the file's steps, as in ``to_torch``.
+        requantize: ``"round"``: values of quantized tensors are rounded to the file's steps, as in ``to_torch``, and
+            end nearer to the file's; ``"none"``: they stay real numbers, which asks less of the device. None:
+            ``"round"`` where values on the way are quantized.
         signature: Key of the signature to convert; it names a subgraph.
         subgraph: Index of the subgraph to convert.
         custom: Functions for custom operators, as ``to_torch`` takes them.
@@ -89,8 +91,10 @@ def to_coreml(
     graph = opened.signatures[signature].subgraph if signature is not None else opened.subgraphs[subgraph]
     taken = pictures(opened, graph, images)
     labels = labels_of(opened, graph, class_labels)
-    further: dict[str, Any] = {} if requantize == "none" else {"requantize": requantize}
-    module = to_torch(opened, layout="nchw", subgraph=graph.index, custom=custom, **further)
+    if requantize is None:
+        requantize = "round" if _is_quantized(graph) else "none"
+    module = to_torch(opened, layout="nchw", subgraph=graph.index, custom=custom, requantize=requantize)
+    _refuse_control_flow(opened, module)
     target = _target(opened, graph, module, minimum_deployment_target, rounds=requantize == "round")
     ends = prepare(module, graph, taken, file_layout=io_layout == "file")
     made = convert(module, graph, ends, target=target, precision=precision, labels=labels, known=schemes(opened))
@@ -113,6 +117,37 @@ def _check_installed() -> None:
     load_coremltools("converting to Core ML")
 
 
+def _is_quantized(graph: Subgraph) -> bool:
+    """Whether values on the way, and not weights alone, are quantized."""
+    tensors = (
+        tensor for tensor in graph.tensors if not tensor.is_constant and tensor.dtype in ("INT8", "UINT8", "INT16")
+    )
+    return any(tensor.quantization is not None and tensor.quantization.scale for tensor in tensors)
+
+
+def _refuse_control_flow(model: Model, module: fx.GraphModule) -> None:
+    """Raises UnsupportedOperatorError where operators run subgraphs: coremltools takes none of PyTorch's exports."""
+    from torch import fx
+
+    found: list[str] = []
+    for node in module.graph.nodes:
+        if node.op != "get_attr" or not isinstance(getattr(module, str(node.target), None), fx.GraphModule):
+            continue
+        for user in node.users:
+            place = user.meta.get("tflite")
+            if place is not None:
+                operator = model.subgraphs[place[0]].operators[place[1]]
+                found.append(f"{operator.name} ({operator.path})")
+    if found:
+        named = list(dict.fromkeys(found))
+        raise UnsupportedOperatorError(
+            f"loops and branches have no Core ML meaning here: {', '.join(named)}.",
+            operators=tuple(named),
+            file=model.file.name,
+            path=named[0].rpartition("(")[2].rstrip(")"),
+        )
+
+
 def _target(model: Model, graph: Subgraph, module: fx.GraphModule, asked: str | None, *, rounds: bool) -> str:
     """The deployment target. Raises UnsupportedOperatorError where states have no place."""
     import torch
@@ -126,6 +161,15 @@ def _target(model: Model, graph: Subgraph, module: fx.GraphModule, asked: str | 
         raise UnsupportedOperatorError(
             f"the model remembers whole numbers, and Core ML's states are float16: {', '.join(whole)}.",
             operators=tuple(whole),
+            file=model.file.name,
+            path=graph.path,
+        )
+    started = [key for key, initial in states.items() if bool(torch.count_nonzero(initial))]
+    if started:
+        raise UnsupportedOperatorError(
+            f"the model remembers values that are not zero before the first run, and Core ML's states start as zeros: "
+            f"{', '.join(started)}.",
+            operators=tuple(started),
             file=model.file.name,
             path=graph.path,
         )

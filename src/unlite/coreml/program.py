@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
-from unlite.coreml.library import load_coremltools, quiet
+from unlite.coreml.library import load_coremltools, quiet, unchecked_steps
 from unlite.coreml.marks import Marks, mark_tensors
 from unlite.coreml.translations import translations
 from unlite.coreml.weights import compression
@@ -76,17 +76,19 @@ def _made(exported: Any, settings: _Settings) -> Any:
         pipeline.remove_passes({"common::fuse_conv_scale"})  # it would make new weights of those that are compressed
         pipeline.append_pass(compress)
         try:
-            made = ct.convert(
-                exported,
-                inputs=[_input(ct, ends, place) for place in range(len(ends.inputs))],
-                outputs=[ct.TensorType(name=name) for name in ends.outputs],
-                convert_to="mlprogram",
-                minimum_deployment_target=getattr(ct.target, target),
-                compute_precision=ct.precision.FLOAT16 if precision == "float16" else ct.precision.FLOAT32,
-                classifier_config=None if labels is None else _classifier(ct, ends, labels),
-                pass_pipeline=pipeline,
-                skip_model_load=True,
-            )
+            with unchecked_steps():
+                made = ct.convert(
+                    exported,
+                    inputs=[_input(ct, ends, place) for place in range(len(ends.inputs))],
+                    outputs=[ct.TensorType(name=name) for name in ends.outputs],
+                    convert_to="mlprogram",
+                    minimum_deployment_target=getattr(ct.target, target),
+                    compute_precision=ct.precision.FLOAT16 if precision == "float16" else ct.precision.FLOAT32,
+                    classifier_config=None if labels is None else _classifier(ct, ends, labels),
+                    pass_pipeline=pipeline,
+                    skip_model_load=True,
+                )
+            made._mil_program.validate()
         except FAILURES as error:
             raise _unsupported(graph, "coremltools cannot express it", error) from error
     names = marks.names(made._mil_program.functions["main"])

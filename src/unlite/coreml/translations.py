@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from unlite.coreml import bits
 from unlite.coreml.marks import MARK
 
 if TYPE_CHECKING:
@@ -54,15 +55,7 @@ def _own() -> dict[str, Callable[..., Any]]:
         "index_add": _index_add,
         "scatter_reduce.two": _scatter_reduce,
         "sym_max": _largest,
-        "bitwise_or": _logical("logical_or"),
-        "bitwise_xor": _logical("logical_xor"),
-        "__and__": _logical("logical_and"),
-        "__or__": _logical("logical_or"),
-        "__xor__": _logical("logical_xor"),
-        "__rshift__": _shift(right=True),
-        "__lshift__": _shift(right=False),
-        "bitwise_right_shift": _shift(right=True),
-        "bitwise_left_shift": _shift(right=False),
+        **bits.TRANSLATIONS,
     }
 
 
@@ -246,7 +239,12 @@ def _rfft2(context: Any, node: Any) -> None:
     x = context[node.inputs[0]]
     given = {**dict(zip(("s", "dim", "norm"), node.inputs[1:], strict=False)), **(node.kwinputs or {})}
     height, width = (int(size) for size in given.get("s") or x.shape[-2:])
-    made = Builder.complex_rfft(data=x, n=np.int32(width), dim=np.int32(-1))
+    if x.shape[-1] == width:  # half of the library's own matrices, which give what is symmetric as well
+        angles = 2 * np.pi / width * (np.outer(np.arange(width), np.arange(width // 2 + 1)) % width)
+        real, imaginary = (Builder.matmul(x=x, y=part.astype(np.float32)) for part in (np.cos(angles), -np.sin(angles)))
+        made = Builder.complex(real_data=real, imag_data=imaginary)
+    else:
+        made = Builder.complex_rfft(data=x, n=np.int32(width), dim=np.int32(-1))
     if height != 1 or x.shape[-2] != 1:  # of one row it is the row
         made = Builder.complex_fft(data=made, n=np.int32(height), dim=np.int32(-2))
     context.add(made, torch_name=node.name)
@@ -264,33 +262,3 @@ def _keywords(node: Any) -> dict[str, Any]:
     """Keyword arguments, each out of the list that coremltools puts it in."""
     found = node.kwinputs or {}
     return {name: value[0] if isinstance(value, (list, tuple)) else value for name, value in found.items()}
-
-
-def _logical(name: str) -> Callable[[Any, Any], None]:
-    """A bitwise call on bools."""
-
-    def translate(context: Any, node: Any) -> None:
-        from coremltools.converters.mil.mil import Builder, types
-
-        x, y = (context[given] if isinstance(given, str) else given for given in node.inputs[:2])
-        if any(getattr(each, "dtype", types.bool) != types.bool for each in (x, y)):
-            raise NotImplementedError(f"{node.kind} of integers: ML programs have no bitwise operators")
-        context.add(getattr(Builder, name)(x=x, y=y, name=node.name))
-
-    return translate
-
-
-def _shift(*, right: bool) -> Callable[[Any, Any], None]:
-    """Integers shifted by a constant number of bits: divided by a power of two, rounded down, or multiplied."""
-
-    def translate(context: Any, node: Any) -> None:
-        from coremltools.converters.mil.mil import Builder
-
-        bits = _number(context, node.inputs[1])
-        if bits is None:
-            raise NotImplementedError("a shift by a computed number of bits")
-        factor = np.left_shift(np.int32(1), np.asarray(bits, np.int32))
-        made = (Builder.floor_div if right else Builder.mul)(x=context[node.inputs[0]], y=factor, name=node.name)
-        context.add(made)
-
-    return translate

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from unlite.coreml.gathers import slice_gathers
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -26,6 +28,8 @@ TAKERS = {"conv", "conv_transpose", "linear", "matmul", "gather", "add", "sub", 
 """Operators that take compressed constants; others, such as prelu, look at the numbers when a program is read."""
 EIGHT_BITS = {"INT8": np.int8, "UINT8": np.uint8, "INT4": np.int8, "UINT4": np.uint8, "INT2": np.int8}
 SAMPLE = 256
+MOST_PARTS = 8
+"""Constants of the file that are looked for in one of the program."""
 
 
 class Scheme(NamedTuple):
@@ -70,7 +74,9 @@ def compression(known: Sequence[Scheme]) -> Iterator[str]:
     class Compress(AbstractGraphPass):  # type: ignore[misc]  # an untyped library's class
         def apply(self, prog: Any) -> None:
             for function in prog.functions.values():
-                _compress(function, known)
+                with function:
+                    slice_gathers(function)
+                    _compress(function, known)
                 _share(function)
 
     PASS_REGISTRY.passes[NAME] = Compress
@@ -81,17 +87,18 @@ def compression(known: Sequence[Scheme]) -> Iterator[str]:
 
 
 def _compress(block: Any, known: Sequence[Scheme]) -> None:
+    """Within the block: entering it, and leaving it, takes as long as the block is."""
     for op in list(block.operations):
         for inner in op.blocks:
-            _compress(inner, known)
+            with inner:
+                _compress(inner, known)
         values = op.outputs[0].val if op.op_type == "const" else None
         if not isinstance(values, np.ndarray) or values.dtype.kind != "f" or values.size < SMALLEST:
             continue
         users = {user.op_type for user in op.outputs[0].child_ops}
         if op.outputs[0] in block.outputs or not users or not users <= TAKERS:
             continue
-        with block:
-            made = _quantized(op, values, known) or _sparse(op, values) or _half(op, values)
+        made = _quantized(op, values, known) or _sparse(op, values) or _half(op, values)
         if made is not None:
             block.replace_uses_of_var_after_op(
                 anchor_op=op, old_var=op.outputs[0], new_var=made, no_check_var_types=True
@@ -144,7 +151,39 @@ def _quantized(op: Any, values: Array, known: Sequence[Scheme]) -> Any:
                     before_op=op,
                     name=f"{op.outputs[0].name}_quantized",
                 )
-    return None
+    return _quantized_rows(op, values, known)
+
+
+def _quantized_rows(op: Any, values: Array, known: Sequence[Scheme]) -> Any:
+    """A constant that was joined from several of the file's, as the gates of an LSTM are: each row has its own scale.
+
+    None where a row has no scale of the file with its zero point at 0.
+    """
+    from coremltools.converters.mil.mil import Builder
+
+    if values.ndim < 2:
+        return None
+    parts = [scheme for scheme in known if scheme.scale.size == 1 and not scheme.zero_point.any()]
+    scales = {
+        float(part.scale[0]) for part in parts if values.size in range(0, (MOST_PARTS + 1) * part.size, part.size)
+    }
+    rows = values.reshape(values.shape[0], -1)
+    stored, scale = np.zeros(rows.shape, np.int8), np.zeros(len(rows), np.float32)
+    for each in map(np.float32, scales):
+        whole = np.round(rows.astype(np.float32) / each)
+        exact = (whole * np.float64(each)).astype(np.float32).astype(values.dtype) == rows
+        fits = exact.all(axis=1) & (whole.min(axis=1) >= -128) & (whole.max(axis=1) <= 127) & (scale == 0)
+        stored[fits], scale[fits] = whole[fits].astype(np.int8), each
+    if (scale == 0).any():
+        return None
+    return Builder.constexpr_affine_dequantize(
+        quantized_data=stored.reshape(values.shape),
+        scale=scale.astype(values.dtype),
+        zero_point=np.zeros(len(rows), np.int8),
+        axis=np.int32(0),
+        before_op=op,
+        name=f"{op.outputs[0].name}_quantized",
+    )
 
 
 def _integers(values: Array, scheme: Scheme, axis: int) -> Array | None:
