@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from unlite.errors import InvalidValueError
 
@@ -21,19 +20,9 @@ SUFFIX = ".mlpackage"
 
 def is_own(path: str) -> bool:
     """Whether a package says in its metadata that ``to_coreml`` made it."""
-    from unlite.coreml.library import load_coremltools
+    from unlite.coreml.library import is_marked
 
-    load_coremltools("converting to Core ML")
-    from coremltools.proto.Model_pb2 import Model as Specification
-    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # coremltools brings it
-
-    spec: Any = Specification()
-    try:  # read here, because coremltools' own reader writes a manifest anew
-        with open(os.path.join(path, "Data", "com.apple.CoreML", "model.mlmodel"), "rb") as file:
-            spec.ParseFromString(file.read())
-    except (OSError, DecodeError):
-        return False
-    return "unlite.io" in spec.description.metadata.userDefined
+    return is_marked(path)
 
 
 def write(model: Model, arguments: argparse.Namespace, path: str) -> Callable[[], Comparison]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -79,3 +80,18 @@ def _no_bars() -> Iterator[None]:
         yield
     finally:
         tqdm.tqdm.__init__ = made
+
+
+def is_marked(path: str) -> bool:
+    """Whether a package says in its metadata that ``to_coreml`` made it."""
+    load_coremltools("converting to Core ML")
+    from coremltools.proto.Model_pb2 import Model as Specification
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # coremltools brings it
+
+    spec: Any = Specification()
+    try:  # read here, because coremltools' own reader writes a manifest anew
+        with open(os.path.join(path, "Data", "com.apple.CoreML", "model.mlmodel"), "rb") as file:
+            spec.ParseFromString(file.read())
+    except (OSError, DecodeError):
+        return False
+    return "unlite.io" in spec.description.metadata.userDefined

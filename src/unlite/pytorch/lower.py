@@ -348,7 +348,7 @@ class Lowering:
 
 
 NO_NUMPY = (torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2)  # results are not folded: NumPy has no such type
-UNFOLDED = ("RANDOM_UNIFORM", "RANDOM_STANDARD_NORMAL", "MULTINOMIAL", *CALLS)
+UNFOLDED = ("RANDOM_UNIFORM", "RANDOM_STANDARD_NORMAL", "MULTINOMIAL", "READ_VARIABLE", "ASSIGN_VARIABLE", *CALLS)
 
 
 def _is_impure(node: fx.Node) -> bool:
