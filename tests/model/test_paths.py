@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.model.small import Builder, dense_layer, quantized
 
@@ -108,6 +108,7 @@ def test_no_path(text: str) -> None:
 
 
 @given(st.text(max_size=40))
+@example("1E100")
 def test_any_text_is_read_or_refused(text: str) -> None:
     model = open_model(dense_layer())
     for assignment in (text, f"tensors[1].data={text}", f"tensors[{text}].name=x", f"operators[0].options.{text}"):

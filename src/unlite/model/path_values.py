@@ -142,7 +142,11 @@ def _array(tensor: Tensor, text: str) -> NDArray[Any]:
     try:
         array = np.array(value)
         if array.dtype.kind == "f" and np.dtype(tensor.numpy_dtype) != array.dtype:
-            return array.astype("f4")
+            with np.errstate(over="ignore"):
+                narrow = array.astype("f4")
+            if (np.isinf(narrow) & np.isfinite(array)).any():
+                raise OverflowError("a number is beyond what FLOAT32 holds")
+            return narrow
         exact = array.astype(tensor.numpy_dtype)
     except (ValueError, TypeError, OverflowError) as error:
         raise InvalidValueError(
