@@ -51,7 +51,11 @@ OPTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "--integer-io": (("torch",), {"action": "store_true", "help": "with float: quantized ends stay integers"}),
     "--requantize": (
         ("torch", "coreml"),
-        {"choices": ("none", "round"), "help": "with float: leave values real (none), or on the file's grid (round)"},
+        {
+            "choices": ("none", "round"),
+            "help": "with float: leave values real (none, the default of torch), or on the file's grid (round, that of "
+            "coreml where activations are quantized)",
+        },
     ),
     "--image-input": (
         ("coreml",),

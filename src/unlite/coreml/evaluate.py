@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 IO, TENSORS = "unlite.io", "unlite.tensors"
 """Entries of a package's metadata: what the ends are, and which tensors of the file its values are."""
-FAILURES = (RuntimeError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError, NotImplementedError)
+FAILURES = (RuntimeError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError)
 TYPES = {
     "fp16": torch.float16,
     "fp32": torch.float32,
