@@ -13,6 +13,7 @@ from unlite.coreml.marks import Marks, mark_tensors
 from unlite.coreml.translations import translations
 from unlite.coreml.weights import compression
 from unlite.errors import UnsupportedOperatorError
+from unlite.pytorch.exported import without_decompositions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -111,7 +112,7 @@ def _export(module: fx.GraphModule, graph: Subgraph, ends: Ends, *, free: bool =
         warnings.simplefilter("ignore")  # about PyTorch's own ways
         try:
             exported = torch.export.export(module, tuple(examples), dynamic_shapes=shapes)
-            exported = exported.run_decompositions({})
+            exported = without_decompositions(exported)
         except FAILURES as error:
             raise _unsupported(graph, "PyTorch cannot export it", error) from error
     if free:

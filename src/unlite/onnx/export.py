@@ -16,6 +16,7 @@ from torch.fx import traceback as fx_traceback
 from unlite.errors import UnsupportedOperatorError
 from unlite.onnx.opsets import types_of
 from unlite.onnx.translations import table
+from unlite.pytorch.exported import decomposing_where_needed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,14 +44,15 @@ def export(module: fx.GraphModule, ends: Ends, graph: Subgraph, opset: int) -> i
         except Exception as error:
             raise _refusal("torch.export does not take it", error, graph, []) from error
         try:
-            made = torch.onnx.export(
-                program,
-                dynamo=True,
-                optimize=False,
-                verbose=False,
-                opset_version=opset,
-                custom_translation_table=table(types_of(opset)),
-            )
+            with _unread_functions():
+                made = torch.onnx.export(
+                    decomposing_where_needed(program),
+                    dynamo=True,
+                    optimize=False,
+                    verbose=False,
+                    opset_version=opset,
+                    custom_translation_table=table(types_of(opset)),
+                )
         except torch.onnx.OnnxExporterError as error:
             places = _places(program, _messages(error))
             raise _refusal(
@@ -143,6 +145,27 @@ def _free_axes(ends: Ends, graph: Subgraph) -> list[list[set[int]]]:
         everything.append({place for place, axis in enumerate(axes) if tensor.shape_signature[axis] < 0})
     first = [axes & {0} for axes in everything]
     return [choice for choice in (everything, first) if any(choice)][: 1 if first == everything else 2]
+
+
+@contextmanager
+def _unread_functions() -> Iterator[None]:
+    """Keeps onnxscript from parsing the text of its 450 functions, for each one's domain, each time it lists them."""
+    from onnxscript import values
+
+    functions: Any = values.TracedOnnxFunction
+    whole = functions.function_ir
+    functions.function_ir = property(_Named)
+    try:
+        yield
+    finally:
+        functions.function_ir = whole
+
+
+class _Named:
+    """What is asked of a function when it is listed."""
+
+    def __init__(self, function: Any) -> None:
+        self.domain = function.opset.domain
 
 
 @contextmanager
