@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 
+MOVED_BY_OPTIMIZING = 4.0
+"""How many times as far a runtime's joined operators may be from the single ones as these are from LiteRT."""
+
+
 @dataclass(frozen=True)
 class Candidate:
     """What a conversion gave for the inputs of a comparison.
@@ -40,6 +44,9 @@ class Candidate:
         is_exact: Quantized tensors are the integers that the kernels would compute; else real numbers count.
         rounding: How far a value may be from its operator's meaning on its own inputs, as a part of its range, where
             the runtime computes in fewer bits than float32.
+        rounds: Real numbers are put on the grid of quantized tensors, and so does the module that tells what is meant.
+        unoptimized: Outputs of the run that gave the tensors on the way, where ``values`` has those of another run, in
+            which the runtime was free to join operators.
     """
 
     runtime: str
@@ -47,6 +54,8 @@ class Candidate:
     lines: Mapping[int, int] = field(default_factory=dict)
     is_exact: bool = False
     rounding: float = 0.0
+    rounds: bool = False
+    unoptimized: Mapping[int, Array] = field(default_factory=dict)
 
 
 def file_values(
@@ -134,6 +143,10 @@ def real_values(tensor: Tensor, stored: Array) -> Array:
     return stored
 
 
+def _all_real(subgraph: Subgraph, values: Mapping[int, Array]) -> dict[int, Array]:
+    return {index: real_values(subgraph.tensors[index], stored) for index, stored in values.items()}
+
+
 def _unique_names(subgraph: Subgraph) -> dict[str, int]:
     names: dict[str, list[int]] = {}
     for tensor in subgraph.tensors:
@@ -172,11 +185,13 @@ class CandidateJudge(TorchJudge):
             other_kernels,
             allows_rounding=candidate.is_exact and allows_rounding,
         )
-        values = {
-            index: stored if candidate.is_exact else real_values(subgraph.tensors[index], stored)
-            for index, stored in candidate.values.items()
-        }
-        self._candidate = replace(candidate, values=values)
+        self._candidate = candidate
+        if not candidate.is_exact:
+            self._candidate = replace(
+                candidate,
+                values=_all_real(subgraph, candidate.values),
+                unoptimized=_all_real(subgraph, candidate.unoptimized),
+            )
         self._bridge = bridge
 
     def judge(self, *, isolated: bool = False) -> list[TensorDistance]:  # noqa: ARG002 - as the base class has it
@@ -203,11 +218,27 @@ class CandidateJudge(TorchJudge):
     def _own(self) -> Replay:
         """Computes single tensors from the candidate's own values."""
         given = {tensor.index: values for tensor, values in zip(self._subgraph.inputs, self._inputs, strict=True)}
-        return Replay(self._bridge(), self._subgraph, {**self._candidate.values, **given})
+        return Replay(
+            self._bridge(), self._subgraph, {**self._candidate.values, **self._candidate.unoptimized, **given}
+        )
 
     def _own_distance(self, found: TensorDistance) -> tuple[float, float]:
-        """How far a value of the candidate is from its operator's meaning on its own inputs, and how far it may be."""
+        """How far a value of the candidate is from its operator's meaning on its own inputs, and how far it may be.
+
+        What the runtime optimizes may move an output as far again as the conversion is from LiteRT without it, a few
+        times.
+        """
         values = self._candidate.values[found.index]
+        unoptimized = self._candidate.unoptimized.get(found.index)
+        if unoptimized is not None:
+            reference = self._reference[found.index]
+            if not self._candidate.is_exact:
+                reference = real_values(self._subgraph.tensors[found.index], reference)
+            allowed = max(found.floor, MOVED_BY_OPTIMIZING * measure(reference, unoptimized, 0.0).max_abs)
+            moved = measure(unoptimized, values, allowed).max_abs
+            if moved > allowed:
+                return moved, allowed
+            values = unoptimized
         try:
             meant = self._own.value(found.index)
         except NodeError:

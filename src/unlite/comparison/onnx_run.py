@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from unlite.comparison.candidate import Candidate, file_values, input_for, output_from
-from unlite.comparison.names import from_metadata
+from unlite.comparison.names import REQUANTIZE, from_metadata
 from unlite.errors import MissingExtraError, UnsupportedFormatError
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def run_onnx(model: Any, subgraph: Subgraph, inputs: Sequence[Array]) -> Candida
         raise UnsupportedFormatError(f"is no ONNX model: {_first_line(error)}", file=file) from error
     metadata = {entry.key: entry.value for entry in proto.metadata_props}
     ends, places = from_metadata(metadata, file)
+    rounds = metadata.get(REQUANTIZE) == "round"
     layouts = {(end["kind"], end["index"]): end["layout"] for end in ends}
     plain = _Session(onnxruntime, proto.SerializeToString() if file is None else file, file)
     try:
@@ -59,22 +60,29 @@ def run_onnx(model: Any, subgraph: Subgraph, inputs: Sequence[Array]) -> Candida
     except UnsupportedFormatError as error:
         error.file = error.file or file
         raise
-    outputs: list[Array | None] = [
-        output_from(results[name], tensor.shape, layouts.get(("output", place)))
-        for place, (name, tensor) in enumerate(zip(plain.outputs, subgraph.outputs, strict=False))
-    ]
     if len(plain.outputs) < len(subgraph.outputs):
         raise UnsupportedFormatError(
             f"gives {len(plain.outputs)} outputs, the .tflite has {len(subgraph.outputs)}.", file=file
         )
+
+    def by_tensor(named: dict[str, Array]) -> dict[int, Array]:
+        outputs = [
+            output_from(named[name], tensor.shape, layouts.get(("output", place)))
+            for place, (name, tensor) in enumerate(zip(plain.outputs, subgraph.outputs, strict=False))
+        ]
+        return file_values(subgraph, named, places, outputs)
+
     tensor_names = set(places) or {tensor.name for tensor in subgraph.tensors}
     inner = [name for node in proto.graph.node for name in node.output if name in tensor_names and name not in results]
-    if inner:
-        opened = onnx.ModelProto()
-        opened.CopyFrom(proto)
-        opened.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in inner)
-        results = {**_Session(onnxruntime, opened.SerializeToString(), file).run(given), **results}
-    return Candidate("ONNX Runtime", file_values(subgraph, results, places, outputs))
+    if not inner:
+        return Candidate("ONNX Runtime", by_tensor(results), rounds=rounds)
+    opened = onnx.ModelProto()
+    opened.CopyFrom(proto)
+    opened.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in inner)
+    values = by_tensor(_Session(onnxruntime, opened.SerializeToString(), file).run(given))
+    optimized = by_tensor(results)
+    unoptimized = {index: values[index] for index in optimized}
+    return Candidate("ONNX Runtime", {**values, **optimized}, unoptimized=unoptimized, rounds=rounds)
 
 
 class _Session:
