@@ -60,6 +60,10 @@ def test_ends_keep_the_files_type_or_are_real(tiny: Path) -> None:
     assert types(unlite.to_onnx(tiny, real_io=True)) == ([FLOAT], [FLOAT])
 
 
+def test_an_integer_output_is_rounded_once(tiny: Path) -> None:
+    assert [node.op_type for node in unlite.to_onnx(tiny).graph.node][-2:] == ["Softmax", "QuantizeLinear"]
+
+
 def test_weights_stay_integers_unless_plain_float_is_wanted(tiny: Path) -> None:
     def stored(quantized: str) -> set[int]:
         made = unlite.to_onnx(tiny, quantized=quantized, real_io=True)

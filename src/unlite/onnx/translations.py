@@ -48,7 +48,9 @@ def write_grid(types: Collection[ir.DataType]) -> Callable[..., Any]:
         if dtype is not None and dtype in types:
             step = _number(scale)
             middle = op.Constant(value=ir.tensor(np.asarray(zero_point).astype(dtype.numpy()), dtype=dtype))
-            return op.DequantizeLinear(op.QuantizeLinear(x, step, middle), step, middle)
+            stored = op.QuantizeLinear(x, step, middle)
+            stored.dtype = dtype
+            return op.DequantizeLinear(stored, step, middle)
         steps = op.Round(op.Div(x, _number(scale)))
         steps = op.Clip(steps, _number(low - zero_point), _number(high - zero_point))
         return op.Mul(steps, _number(scale))
