@@ -33,8 +33,6 @@ REFUSED = {
     "audio_preprocessor_signal_ops": "ONNX Runtime does not load it",
 }
 """What cannot be converted, and a word of the reason."""
-MODES = {"precise_vad_while_drq": "exact"}
-"""Models whose kernels quantize on the way (dynamic range): only integer arithmetic gives the same."""
 APART = {
     "dtln_lstm_int8": "real numbers between the steps of an LSTM: 3 steps apart",
     "selfie_segmentation_landscape_fp16": "its output spans 4e-5 only: 8e-8 apart",
@@ -64,7 +62,7 @@ def convertible() -> list[Any]:
 def test_as_litert(path: Path, tmp_path: Path) -> None:
     torch.set_num_threads(1)
     model = open_model(path)
-    made = to_ir(model, model.main, quantized=MODES.get(path.stem, "qdq"))
+    made = to_ir(model, model.main)
     (file,) = write(made, str(tmp_path / "model.onnx"))
     inputs = make_inputs(model)
     outputs = [tensor.index for tensor in model.main.outputs]

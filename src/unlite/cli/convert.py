@@ -44,7 +44,8 @@ OPTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
         {
             "choices": ("float", "exact", "qdq"),
             "help": "quantized tensors as real numbers (float), as integers (exact), or, with onnx, between "
-            "QuantizeLinear and DequantizeLinear (qdq)",
+            "QuantizeLinear and DequantizeLinear (qdq); left out: float with torch, qdq with onnx, but exact for "
+            "dynamic range models",
         },
     ),
     "--real-io": (("onnx",), {"action": "store_true", "help": "quantized ends become float32"}),

@@ -32,7 +32,7 @@ def write(model: Model, arguments: argparse.Namespace, path: str) -> Callable[[]
     made = to_ir(
         model,
         graph,
-        quantized=arguments.quantized or "qdq",
+        quantized=arguments.quantized,
         real_io=arguments.real_io,
         layout=arguments.layout or "nchw",
     )

@@ -14,12 +14,16 @@ import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
 
 from unlite.errors import UnsupportedOperatorError
 from unlite.pytorch.activations import ACTIVATIONS
+from unlite.pytorch.calls import CALLS, reached
+from unlite.pytorch.carrying import is_quantized
 from unlite.pytorch.exact import centred, constant, is_integer, largest_sum, sum_type, without
 from unlite.pytorch.trace import along_axes, helper
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from unlite.model.operator import Operator
+    from unlite.model.subgraph import Subgraph
     from unlite.pytorch.options import Options
 
 
@@ -46,7 +50,8 @@ def quantize_asymmetric(x: torch.Tensor, axes: tuple[int, ...]) -> tuple[torch.T
     step = torch.where(low == high, 1.0, (high - low) / 255)
     from_low, from_high = -128 - low / step, 127 - high / step
     point = torch.where(128 - low / step < 127 + high / step, from_low, from_high)
-    point = torch.where(low == high, 0.0, torch.floor(point + 0.5).clamp(-128, 127)).float()
+    point = torch.trunc(point + torch.copysign(torch.full_like(point, 0.5), point)).clamp(-128, 127)
+    point = torch.where(low == high, 0.0, point).float()
     step = step.float()
     places = point + x * (1 / step)
     nearest = torch.trunc(places + torch.copysign(torch.full_like(places, 0.5), places))
@@ -156,10 +161,26 @@ def per_row(_x: Any, options: Options) -> tuple[int, ...]:
 
 
 def has_one_scale(options: Options) -> bool:
-    """Whether a convolution's weight has one scale: then LiteRT quantizes its input symmetrically."""
+    """Whether CONV_2D's weight has one scale: then LiteRT quantizes its input symmetrically."""
     return len(set(options.inputs[1].scales)) == 1
 
 
 def is_symmetric(options: Options) -> bool:
     """Whether the operator does not ask for asymmetric quantization of its inputs."""
     return not options.get("asymmetric_quantize_inputs", False)
+
+
+def quantizes_inside(graph: Subgraph) -> bool:
+    """Whether activations are real in a graph, and operators quantize them on the way for integer weights."""
+    operators = [operator for each in reached(graph) for operator in each.operators]
+    return any(_is_hybrid(operator) for operator in operators) and not any(
+        is_quantized(tensor) for operator in operators for tensor in operator.outputs if tensor is not None
+    )
+
+
+def _is_hybrid(operator: Operator) -> bool:
+    if operator.name in CALLS:
+        return False
+    inputs = [tensor for tensor in operator.inputs if tensor is not None]
+    weights = [tensor for tensor in inputs if tensor.is_constant and is_quantized(tensor)]
+    return bool(weights) and any(tensor.dtype == "FLOAT32" and not tensor.is_constant for tensor in inputs)
