@@ -45,12 +45,28 @@ SATURATING = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED
 _RANGES = {"INT8": (-128, 127), "UINT8": (0, 255), "INT16": (-32768, 32767)}
 
 
-def saturate(x: Any, tensor: Tensor, activation: str) -> Any:
-    """Within what the quantized tensor can hold: often the only place where a model keeps its RELU6."""
+def activated(x: Any, activation: str, held: Tensor | None = None) -> Any:
+    """An operator's result with its fused activation.
+
+    held: The quantized tensor whose range cuts the result off.
+    """
+    ends = _range(held) if held is not None else None
+    activate = ACTIVATIONS[activation]
+    if ends is None:
+        return activate(x) if activate is not None else x
+    low, high, step = ends
+    if activation == "RELU6" and high > 6 - step / 2:
+        return relu6(x)
+    if activation in ("RELU", "RELU6"):
+        return torch.clamp(x, 0, high)
+    return torch.clamp(activate(x) if activate is not None else x, low, high)
+
+
+def _range(tensor: Tensor) -> tuple[float, float, float] | None:
+    """What a quantized tensor can hold: from, to, in steps of. Often the only place where a model has its RELU6."""
     quantization = tensor.quantization
-    if tensor.dtype not in _RANGES or activation == "RELU6" or quantization is None or len(quantization.scale) != 1:
-        return x
-    low, high = (
-        float(f"{quantization.scale[0] * (end - quantization.zero_point[0]):.7g}") for end in _RANGES[tensor.dtype]
-    )
-    return torch.clamp(x, max=high) if activation == "RELU" else torch.clamp(x, low, high)
+    if tensor.dtype not in _RANGES or quantization is None or len(quantization.scale) != 1:
+        return None
+    step, zero_point = quantization.scale[0], quantization.zero_point[0]
+    low, high = (float(f"{step * (end - zero_point):.7g}") for end in _RANGES[tensor.dtype])
+    return low, high, step

@@ -7,13 +7,16 @@ so that one meaning serves ``quantized="float"`` and ``quantized="exact"``.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from unlite.errors import CorruptFileError
-from unlite.pytorch.activations import SATURATING, saturate
+from unlite.model.constants import spread
+from unlite.model.tensor import check_quantizable
+from unlite.pytorch.activations import SATURATING, activated
 from unlite.pytorch.constants import Constant
 from unlite.pytorch.dtypes import torch_dtype
 from unlite.pytorch.quantized import RANGES, dequantize, quantize
@@ -21,6 +24,10 @@ from unlite.pytorch.quantized import RANGES, dequantize, quantize
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from unlite.model.operator import Operator
     from unlite.model.subgraph import Subgraph
     from unlite.model.tensor import Tensor
 
@@ -35,6 +42,47 @@ def is_quantized(tensor: Tensor) -> bool:
         and quantization is not None
         and bool(quantization.scale or quantization.details is not None)
     )
+
+
+def holds_signed(tensor: Tensor) -> bool:
+    """Whether UINT8 weights are INT8 in truth: kernels of real numbers read them so, and pass over the zero point.
+
+    Converters of TensorFlow 1 wrote such files. Shuffled weights are read so, too.
+    Source: LiteRT tflite/kernels/fully_connected.cc, EvalHybridDense, EvalShuffledQuantized.
+    """
+    return (
+        tensor.dtype == "UINT8"
+        and tensor.is_constant
+        and is_quantized(tensor)
+        and any(
+            operator.name in _SIGNED_WEIGHTS
+            and output is not None
+            and ("FLOAT" in output.dtype or is_shuffled(operator))
+            for operator in tensor.consumers
+            for output in operator.outputs[:1]
+        )
+    )
+
+
+def is_shuffled(operator: Operator) -> bool:
+    """Whether a FULLY_CONNECTED has its weights in blocks."""
+    return (
+        operator.name == "FULLY_CONNECTED"
+        and operator.options is not None
+        and (operator.options["weights_format"] != "DEFAULT")
+    )
+
+
+_SIGNED_WEIGHTS = (
+    *("FULLY_CONNECTED", "CONV_2D", "EMBEDDING_LOOKUP", "SVDF", "RNN", "UNIDIRECTIONAL_SEQUENCE_RNN"),
+    *("BIDIRECTIONAL_SEQUENCE_RNN", "LSTM", "UNIDIRECTIONAL_SEQUENCE_LSTM", "BIDIRECTIONAL_SEQUENCE_LSTM"),
+)
+
+
+def signed_values(tensor: Tensor) -> NDArray[np.float32]:
+    """The real numbers of weights that ``holds_signed``."""
+    scale, _ = spread(tensor, check_quantizable(tensor))
+    return (tensor.numpy().view("int8") * scale).astype("float32")
 
 
 def has_grid(tensor: Tensor) -> bool:
@@ -71,16 +119,23 @@ class Carrying:
 
     def constant(self, tensor: Tensor) -> Constant:
         """The constant of a tensor."""
-        load = tensor.dequantize if self.is_real(tensor) else tensor.numpy
+        load = tensor.numpy
+        if self.is_real(tensor):
+            load = partial(signed_values, tensor) if holds_signed(tensor) else tensor.dequantize
         tensor._constant()  # says plainly that there is none
         return Constant(tensor.name, tensor, tensor.shape, self.dtype(tensor), load)
 
-    def start(self, tensor: Tensor) -> int:
+    def start(self, tensor: Tensor) -> float:
         """What the elements of a variable tensor are before the first run: integers of 8 bits stand for 0.
 
-        Source: LiteRT tflite/core/subgraph.cc, ResetVariableTensors.
+        Others are stored as 0, whatever that stands for. Source: LiteRT tflite/core/subgraph.cc, ResetVariableTensors.
         """
-        return grid(tensor)[1] if self.exact and tensor.dtype == "INT8" and has_grid(tensor) else 0
+        if not has_grid(tensor):
+            return 0
+        scale, zero_point, *_ = grid(tensor)
+        if tensor.dtype == "INT8":
+            return zero_point if self.exact else 0
+        return -scale * zero_point if self.is_real(tensor) else 0
 
     def entering(self, value: Any, tensor: Tensor) -> Any:
         """What an input of the module is inside of it."""
@@ -93,6 +148,7 @@ class Carrying:
         if not self._is_integer_end(tensor):
             return value
         scale, zero_point, low, high = grid(tensor)
+        value = torch.clamp(value, scale * (low - zero_point), scale * (high - zero_point))  # infinities, too
         return quantize(value, scale, zero_point, low, high, torch_dtype(tensor.dtype, tensor.path))
 
     def _is_integer_end(self, tensor: Tensor) -> bool:
@@ -105,15 +161,18 @@ class Carrying:
         return torch.fake_quantize_per_tensor_affine(value, *grid(tensor))
 
     def result(self, name: str, value: Any, tensor: Tensor, activation: str, moved: bool) -> Any:
-        """What an operator has computed, activation included, as the tensor that it gives.
+        """What an operator has computed as the tensor that it gives.
 
-        name: of the operator. moved: whether it hands on what it got, so that nothing has to be rounded again.
+        name: of the operator. activation: what is still to be applied. moved: whether it hands on what it got, so that
+        nothing has to be rounded again.
         """
-        if not self.is_real(tensor) or value is None:
-            return value
-        if self.rounds:
-            return value if moved else self.settled(value, tensor)
-        return saturate(value, tensor, activation) if name in SATURATING else value
+        if value is None:
+            return None
+        is_real = self.is_real(tensor)
+        if is_real and not self.rounds:
+            return activated(value, activation, tensor if name in SATURATING else None)
+        value = activated(value, activation)
+        return self.settled(value, tensor) if is_real and not moved else value
 
 
 def grid(tensor: Tensor) -> tuple[float, int, int, int]:

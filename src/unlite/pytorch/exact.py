@@ -185,11 +185,12 @@ def accumulated(
         target = options.output
         reals = source.scale * np.array(kernel.scales, dtype=np.float64) / target.scale
         ends = (target.zero_point, *activation_range(options), target.dtype)
-        is_short = source.dtype is not torch.int16 or has_short_sums(options, bias)
-        if double:
+        is_wide = kernel.dtype is torch.int16  # as x is
+        is_short = source.dtype is not torch.int16 or has_short_sums(options, bias, is_wide=is_wide)
+        if double and not is_wide:
             factor = float(reals[0]) if len(reals) == 1 else constant(options, "scale", reals)
             return store(scale_double(sums, factor), *ends)
-        if float_product or source.dtype is torch.uint8:
+        if float_product or source.dtype is torch.uint8 or (is_wide and len(reals) == 1):
             reals = np.float64(np.float32(source.scale * np.array(kernel.scales, dtype=np.float64))) / target.scale
         if not is_short:
             return store(scale_wide(sums.to(torch.int64), *factors(options, "", reals)), *ends)
@@ -201,15 +202,19 @@ def accumulated(
     return exact
 
 
-def has_short_sums(options: Options, bias: Any) -> bool:
-    """Whether sums of 16-bit activations have 32 bits, as the operator's options may say, instead of 64."""
-    is_short = bool(options.get("quantized_bias_type", "FLOAT32") == "INT32")
-    if bias is not None and (bias.dtype is torch.int32) != is_short:
+def has_short_sums(options: Options, bias: Any, *, is_wide: bool = False) -> bool:
+    """Whether sums of 16-bit activations have 32 bits, as the operator's options may say, instead of 64.
+
+    is_wide: the weights have 16 bits, too; then sums have 64 bits, and only the bias is of the type that is said.
+    """
+    kind = options.get("quantized_bias_type", "FLOAT32")
+    is_int32 = kind != "INT64" if is_wide else kind == "INT32"
+    if bias is not None and (bias.dtype is torch.int32) != is_int32:
         raise UnsupportedOperatorError(
             "the type of its bias is not the one that quantized_bias_type stands for: kernels read past its end.",
             operators=(options.path,),
         )
-    return is_short
+    return is_int32 and not is_wide
 
 
 def on_stored(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -43,19 +43,20 @@ def quantize_symmetric(x: torch.Tensor, axes: tuple[int, ...]) -> tuple[torch.Te
 def quantize_asymmetric(x: torch.Tensor, axes: tuple[int, ...]) -> tuple[torch.Tensor, torch.Tensor]:
     """(integers as float32, zero point taken off, step): 0 and the numbers along the axes become -128 to 127.
 
-    The step keeps the axes with size 1. Source: LiteRT portable_tensor_utils.cc, PortableAsymmetricQuantizeFloats.
+    The step keeps the axes with size 1. Source: LiteRT neon_tensor_utils.cc, NeonAsymmetricQuantizeFloats,
+    which rounds before the zero point is added; x86 runs it too.
     """
-    low = x.amin(axes, keepdim=True).clamp(max=0).double()
-    high = x.amax(axes, keepdim=True).clamp(min=0).double()
-    step = torch.where(low == high, 1.0, (high - low) / 255)
+    low = x.amin(axes, keepdim=True).clamp(max=0)
+    high = x.amax(axes, keepdim=True).clamp(min=0)
+    step = torch.where(low == high, 1.0, (high - low).double() / 255)
     from_low, from_high = -128 - low / step, 127 - high / step
     point = torch.where(128 - low / step < 127 + high / step, from_low, from_high)
     point = torch.trunc(point + torch.copysign(torch.full_like(point, 0.5), point)).clamp(-128, 127)
     point = torch.where(low == high, 0.0, point).float()
     step = step.float()
-    places = point + x * (1 / step)
-    nearest = torch.trunc(places + torch.copysign(torch.full_like(places, 0.5), places))
-    return nearest.clamp(-128, 127) - point, step
+    steps = x * (1 / step)
+    nearest = torch.trunc(steps + torch.copysign(torch.full_like(steps, 0.5), steps))
+    return (nearest + point).clamp(-128, 127) - point, step
 
 
 REACH = 255  # of activations once their zero point is taken off
@@ -68,11 +69,13 @@ def hybrid(
     places: tuple[int, int, int] = (0, 1, 2),
     together: Callable[[Any, Options], tuple[int, ...]],
     symmetric: Callable[[Options], bool],
+    in_turn: bool = False,
 ) -> Callable[..., Any]:
     """A sum of products of real x and an integer weight, as a function. See ``exact.accumulated`` for the arguments.
 
-    together: the axes of x that are quantized with one step. symmetric: whether 0 stays in the middle. Kernels pass
-    over the weight's zero point.
+    together: the axes of x that are quantized with one step. symmetric: whether 0 stays in the middle. in_turn: sums
+    are scaled by the weight's scales first, then by x's step, as the kernel does where 0 is not in the middle; else by
+    the product. Kernels pass over the weight's zero point.
     """
     at_x, at_weight, at_bias = places
 
@@ -89,7 +92,8 @@ def hybrid(
         sums = function(*given, options=options)
         scales = kernel.scales
         scale = scales[0] if len(scales) == 1 else constant(options, "scale", np.array(scales, dtype=np.float32))
-        result = (sums if dtype is torch.float32 else sums.float()) * (step * scale)
+        result = sums if dtype is torch.float32 else sums.float()
+        result = result * scale * step if in_turn and not symmetric(options) else result * (step * scale)
         if bias is not None:
             result = result + bias
         activate = ACTIVATIONS[options.get("fused_activation_function", "NONE")]

@@ -6,6 +6,7 @@ DENSIFY, shapes) is computed here and only the result is kept.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from math import prod
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,7 +14,7 @@ import torch
 from torch import fx
 
 from unlite.errors import CorruptFileError, UnliteError, UnsupportedOperatorError
-from unlite.pytorch.activations import ACTIVATIONS
+from unlite.pytorch.activations import activated
 from unlite.pytorch.bodies import Body
 from unlite.pytorch.calls import CALLS, reached
 from unlite.pytorch.carrying import Carrying, check_quantization, is_quantized
@@ -38,6 +39,23 @@ FOLDED_BYTES = 1 << 16  # results of constants are folded up to this size, whate
 ALWAYS_FOLDED = ("DEQUANTIZE", "DENSIFY", "CAST", "TRANSPOSE", "RESHAPE", "QUANTIZE", "EXPAND_DIMS", "SQUEEZE")
 
 
+LARGER = (1 << 8, 1 << 12, 1 << 16)
+"""What free sizes count as, where an operator does not take those of the file: a window that nothing fits in."""
+
+
+def lowered(subgraph: Subgraph, custom: Mapping[str, Callable[..., Any]] | None, carrying: Carrying) -> ModelModule:
+    """The subgraph as a module. See ``Lowering``."""
+    try:
+        return Lowering(subgraph, custom, carrying=carrying).run()
+    except UnsupportedOperatorError:
+        if not any(size < 0 for tensor in subgraph.inputs for size in tensor.shape_signature):
+            raise
+        for least in LARGER:
+            with suppress(UnsupportedOperatorError):
+                return Lowering(subgraph, custom, carrying=carrying, least=least).run()
+        raise
+
+
 class Lowering:
     """One subgraph being lowered.
 
@@ -47,6 +65,7 @@ class Lowering:
         outer: The lowering that this one is part of, where the subgraph is the body of a loop or the branch of a
             condition: what it reads beside its inputs becomes inputs too.
         carrying: How quantized tensors are carried.
+        least: Free sizes of the inputs, but for the batch, count as that many where the file has fewer.
     """
 
     def __init__(
@@ -55,8 +74,10 @@ class Lowering:
         custom: Mapping[str, Callable[..., Any]] | None = None,
         outer: Lowering | None = None,
         carrying: Carrying | None = None,
+        least: int = 1,
     ) -> None:
         self._subgraph = subgraph
+        self._least = least
         self.carrying: Carrying = (outer.carrying if outer is not None else carrying) or Carrying()
         self._given = custom or {}
         self._custom = {**CUSTOM, **(custom or {})}
@@ -124,7 +145,11 @@ class Lowering:
     # -- values ----------------------------------------------------------------------------------------------------
 
     def _placeholder(self, tensor: Tensor) -> Value:
-        return self.placeholder(tensor, self.tracer.fake(_example(tensor), self.carrying.end_dtype(tensor)))
+        shape = list(_example(tensor))
+        free = [axis for axis, size in enumerate(tensor.shape_signature[: len(shape)]) if size < 0]
+        for axis in free[1:] or free:  # of several the first is the batch
+            shape[axis] = max(shape[axis], self._least)
+        return self.placeholder(tensor, self.tracer.fake(shape, self.carrying.end_dtype(tensor)))
 
     def _entering(self, value: Value, tensor: Tensor) -> Value:
         entered: Value = self.carrying.entering(value, tensor)
@@ -287,10 +312,8 @@ class Lowering:
         function = self._function(operator)
         result = function(*(self.tensor_of(value) for value in inputs), options=options)
         results = list(result) if isinstance(result, (tuple, list)) else [result]
-        activation = options.get("fused_activation_function", "NONE")
-        if not self._is_exact(operator) and name not in OWN_ACTIVATION:
-            activate = ACTIVATIONS[activation]
-            results = [activate(value) if activate and value is not None else value for value in results]
+        is_done = self._is_exact(operator) or name in OWN_ACTIVATION
+        activation = "NONE" if is_done else options.get("fused_activation_function", "NONE")
         moved = name in MOVES and not operator.custom
         return [
             self.carrying.result(name, value, tensor, activation, moved)
@@ -331,8 +354,8 @@ class Lowering:
         with torch.no_grad():
             arguments = [None if constant is None else constant.tensor() for constant in constants]
             result = self._function(operator)(*arguments, options=options)
-            activate = None if is_exact else ACTIVATIONS[options.get("fused_activation_function", "NONE")]
-            result = activate(result) if activate and operator.name not in OWN_ACTIVATION else result
+            if not is_exact and operator.name not in OWN_ACTIVATION:
+                result = activated(result, options.get("fused_activation_function", "NONE"))
         if not isinstance(result, torch.Tensor) or result.dtype in NO_NUMPY:
             return None
         return self.attribute(from_array(outputs[0].name, result.numpy()))

@@ -59,7 +59,7 @@ class State:
             self._constants[key] = make(tensor)
         return self._constants[key]
 
-    def of_tensor(self, tensor: Tensor, dtype: torch.dtype, start: int = 0) -> Variable:
+    def of_tensor(self, tensor: Tensor, dtype: torch.dtype, start: float = 0) -> Variable:
         """The memory behind a variable tensor. It has no data in the file: every element starts as ``start``."""
         key = tensor.subgraph.index, tensor.index
         if key not in self._variables:

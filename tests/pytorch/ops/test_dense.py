@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 from tests.pytorch.check import Constant, Made, check_operator, compare, random
 
-from unlite.errors import UnsupportedOperatorError
-
 
 @pytest.mark.parametrize("kept", [True, False])
 @pytest.mark.parametrize("shape", [(3, 8), (2, 3, 8), (2, 1, 2, 8), (8,)])
@@ -32,12 +30,6 @@ def test_rows_that_cross_dimensions(shape: tuple[int, ...]) -> None:
 def test_bias_with_two_dimensions() -> None:
     inputs = [random(3, 8), Constant(random(5, 8)), Constant(random(1, 5))]
     check_operator("FULLY_CONNECTED", inputs, (3, 5), ("FullyConnectedOptions", {}))
-
-
-def test_shuffled_weights_are_refused() -> None:
-    options = ("FullyConnectedOptions", {"weights_format": "SHUFFLED4x16INT8"})
-    with pytest.raises(UnsupportedOperatorError, match="shuffled"):
-        check_operator("FULLY_CONNECTED", [random(3, 16), Constant(random(4, 16))], (3, 4), options)
 
 
 @pytest.mark.parametrize("adj_x", [True, False])

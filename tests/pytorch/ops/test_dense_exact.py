@@ -116,6 +116,93 @@ def test_real_numbers_with_integer_weights(form: dict[str, Any], asymmetric: boo
         compare(litert(data, *given, resize=True), run(module, *given), 1e-6)
 
 
+def real_results(inputs: list[Any], y: Tensor, options: Any) -> Any:
+    """What quantized="float" gives for the real numbers of the first input."""
+    module = unlite.to_torch(quantized_operator("FULLY_CONNECTED", inputs, [y], options, version=9))
+    x = inputs[0]
+    given = x.values if x.scale is None else (x.values.astype("f4") - x.zero_point) * np.float32(x.scale)
+    return run(module, given)
+
+
+@pytest.mark.parametrize("asymmetric", [False, True])
+@pytest.mark.parametrize("activation", ["TANH", "SIGN_BIT"])
+def test_activations_of_real_numbers(activation: str, asymmetric: bool) -> None:
+    inputs, y, options, _ = fully_connected("FLOAT32", 5, (6, 24), activation=activation, asymmetric=asymmetric)
+    data = quantized_operator("FULLY_CONNECTED", inputs, [y], options, version=9)
+    wanted = litert(data, inputs[0].values)
+    compare(wanted, run(unlite.to_torch(data, quantized="exact"), inputs[0].values), 1e-6)
+    compare(wanted, real_results(inputs, y, options), 0.03)
+
+
+def test_an_asymmetric_zero_point_between_two_integers() -> None:
+    """Numbers from -0.625 to 0.625 in 255 steps: 0 is -0.5, which is rounded away from 0."""
+    x = np.array([[-0.625, 0.3, 0.625, 0.2], [-0.625, 0.625, 0.6, -0.1]], "f4")
+    weight = constant(np.array([[1, 127, -3, 90], [-100, 5, 44, 2]], "i1"), 0.01)
+    options = ("FullyConnectedOptions", {"asymmetric_quantize_inputs": True})
+    data = quantized_operator("FULLY_CONNECTED", [Tensor(x), weight], [output("FLOAT32", (2, 2))], options, version=9)
+    compare(litert(data, x), run(unlite.to_torch(data, quantized="exact"), x), 1e-6)
+
+
+def test_bytes_of_signed_weights_as_real_numbers() -> None:
+    """LiteRT reads UINT8 weights of real x as INT8, whatever their zero point."""
+    inputs, y, options, _ = fully_connected("FLOAT32", 5, (6, 24), weight="UINT8")
+    data = quantized_operator("FULLY_CONNECTED", inputs, [y], options, version=9)
+    compare(litert(data, inputs[0].values), real_results(inputs, y, options), 0.02)
+
+
+@pytest.mark.parametrize("bias", ["INT32", "INT64", None])
+@pytest.mark.parametrize("channels", [False, True])
+def test_weights_of_16_bits(channels: bool, bias: str | None) -> None:
+    rng = np.random.default_rng(7)
+    scales = [random_scale(rng, 1e-6, 1e-5) for _ in range(11 if channels else 1)]
+    weight = constant(random_integers(rng, "INT16", (11, 24)), scales)
+    products = np.float32(1e-4) * np.array(scales, "f4")
+    added = constant(rng.integers(-9000, 9000, 11).astype(bias.lower()), products) if bias else None
+    options = ("FullyConnectedOptions", {"quantized_bias_type": bias} if bias else {})
+    inputs = [Tensor(random_integers(rng, "INT16", (3, 24)), 1e-4), weight, added]
+    agree_exactly("FULLY_CONNECTED", inputs, output("INT16", (3, 11), 4e-5), options)
+
+
+@pytest.mark.parametrize("activation", ["NONE", "RELU", "RELU6"])
+@pytest.mark.parametrize("batch", [1, 4])
+def test_shuffled_weights(batch: int, activation: str) -> None:
+    rng = np.random.default_rng(8)
+    x = Tensor(random_integers(rng, "UINT8", (batch, 32)), 0.02, 128)
+    weight = constant(rng.integers(-127, 128, (12, 32)).astype("i1").view("u1"), 0.01, 128)
+    bias = constant(rng.integers(-3000, 3000, 12).astype("i4"), 0.0002)
+    made = [output("INT16", (batch, 12), 2.0**-12), output("UINT8", (batch, 32), 0.02, 128)]
+    options = ("FullyConnectedOptions", {"weights_format": "SHUFFLED4x16INT8", "fused_activation_function": activation})
+    agree_exactly("FULLY_CONNECTED", [x, weight, bias], made, options)
+    data = quantized_operator("FULLY_CONNECTED", [x, weight, bias], made, options)
+    wanted = litert(data, x.values)[0] * np.float32(2.0**-12)
+    real = (x.values.astype("f4") - 128) * np.float32(0.02)
+    result = run(unlite.to_torch(data), real)[0].detach().numpy()
+    np.testing.assert_allclose(np.clip(result, -8, 8), wanted, rtol=0, atol=2.0**-12)
+
+
+@pytest.mark.parametrize(
+    ("x", "weight", "y"), [("INT8", "UINT8", "INT8"), ("UINT8", "INT8", "UINT8"), ("INT8", "INT8", "INT16")]
+)
+def test_what_kernels_misread_is_refused(x: str, weight: str, y: str) -> None:
+    rng = np.random.default_rng(9)
+    inputs = [Tensor(random_integers(rng, x, (2, 8)), 0.1), constant(random_integers(rng, weight, (3, 8)), 0.1)]
+    data = quantized_operator("FULLY_CONNECTED", inputs, [output(y, (2, 3), 0.1)], ("FullyConnectedOptions", {}))
+    with pytest.raises(unlite.UnliteError, match="misread"):
+        unlite.to_torch(data, quantized="exact")
+
+
+@pytest.mark.parametrize("scale", [0.01, 6 / 255, 0.04])
+def test_relu6_of_a_tensor_that_ends_before_6(scale: float) -> None:
+    """As real numbers: what the output holds, which ends at 255 * scale, counts."""
+    inputs, _, _, _ = fully_connected("UINT8", 2, (10, 24))
+    y, options = output("UINT8", (10, 11), scale), ("FullyConnectedOptions", {"fused_activation_function": "RELU6"})
+    wanted = litert(quantized_operator("FULLY_CONNECTED", inputs, [y], options), inputs[0].values)[0] * np.float32(
+        scale
+    )
+    result = real_results(inputs, y, options)[0].detach().numpy()
+    np.testing.assert_allclose(result, wanted, rtol=0, atol=0.51 * scale)
+
+
 @pytest.mark.parametrize(("adj_x", "adj_y"), [(False, False), (True, False), (False, True), (True, True)])
 @pytest.mark.parametrize("dtype", ["INT8", "INT16"])
 def test_batch_matmul(dtype: str, adj_x: bool, adj_y: bool) -> None:

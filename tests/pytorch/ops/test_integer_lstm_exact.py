@@ -6,14 +6,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.pytorch.litert import run
+from tests.pytorch.networks import litert_runs
 from tests.pytorch.quantized_models import (
     Tensor,
     agree_in_exact_runs,
     constant,
     output,
+    quantized_operator,
     random_integers,
     random_scale,
 )
+
+import unlite
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (extra 'torch')")
 
@@ -81,3 +86,36 @@ def test_sequence(form: dict[str, Any]) -> None:
 @pytest.mark.parametrize("form", [FORMS[0], FORMS[5]], ids=str)
 def test_one_step(form: dict[str, Any]) -> None:
     check("LSTM", 3, form)
+
+
+@pytest.mark.parametrize("remembers", [False, True])
+def test_basic_kernel(remembers: bool) -> None:
+    """Four runs; real numbers, too, where the output begins as the integer 0, which stands for -1."""
+    rng = np.random.default_rng(4)
+    weight_scale, joined = 0.0131, INPUT + CELLS
+    shapes = ((BATCH, INPUT), (BATCH, CELLS))
+    runs = [[random_integers(rng, "UINT8", shape) for shape in shapes] for _ in range(4)]
+    for given in runs:
+        given.append(random_integers(rng, "INT16", shapes[1]))
+        del given[1 if remembers else 3 :]
+    ends = [(1 / 128, 128), (1 / 128, 128), (2.0**-11, 0)]
+    x = Tensor(runs[0][0], *ends[0])
+    if remembers:
+        states = [
+            Tensor(None, *ends[i], dtype=("", "UINT8", "INT16")[i], shape=shapes[1], variable=True) for i in (1, 2)
+        ]
+    else:
+        states = [Tensor(runs[0][i], *ends[i]) for i in (1, 2)]
+    weight = constant(random_integers(rng, "UINT8", (4 * CELLS, joined)), weight_scale, 121)
+    bias = constant(rng.integers(-20000, 20000, 4 * CELLS).astype("i4"), weight_scale / 128)
+    made = [output("UINT8", shapes[1], *ends[1]), output("INT16", shapes[1], *ends[2])]
+    made += [output("UINT8", (BATCH, joined), *ends[0]), output("INT16", (BATCH, 4 * CELLS), 2.0**-12)]
+    options = ("LSTMOptions", {"kernel_type": "BASIC", "fused_activation_function": "TANH"})
+    inputs = [x, states[0], weight, bias, states[1]]
+    agree_in_exact_runs("LSTM", inputs, made, options, runs)
+    data = quantized_operator("LSTM", inputs, made, options)
+    module = unlite.to_torch(data)
+    for given, wanted in zip(runs, litert_runs(data, runs), strict=True):
+        reals = [(v.astype("f4") - end[1]) * np.float32(end[0]) for v, end in zip(given, ends, strict=False)]
+        expected = (wanted[0].astype("f4") - 128) / 128
+        np.testing.assert_allclose(run(module, *reals)[0].detach().numpy(), expected, rtol=0, atol=1 / 128)

@@ -9,9 +9,12 @@ from tests.pytorch.quantized_models import (
     agree_in_exact_runs,
     constant,
     output,
+    quantized_operator,
     random_integers,
     random_scale,
 )
+
+import unlite
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (extra 'torch')")
 
@@ -81,3 +84,19 @@ def test_integer_weights(rank: int, dtype: str, activation: str, asymmetric: boo
     ]
     options = {"rank": rank, "fused_activation_function": activation, "asymmetric_quantize_inputs": asymmetric}
     agree_in_exact_runs("SVDF", inputs, output("FLOAT32", (BATCH, UNITS)), ("SVDFOptions", options), runs)
+
+
+@pytest.mark.parametrize(("memory", "weight"), [("INT8", "INT16"), ("INT16", "INT8")])
+def test_what_the_kernel_reads_as_16_bits_is_refused(memory: str, weight: str) -> None:
+    rng = np.random.default_rng(1)
+    inputs = [
+        Tensor(random_integers(rng, "INT8", (1, INPUT)), 0.1),
+        constant(random_integers(rng, "INT8", (UNITS, INPUT)), 0.1),
+        constant(random_integers(rng, weight, (UNITS, STEPS)), 0.1),
+        None,
+        Tensor(None, 0.1, dtype=memory, shape=(1, STEPS * UNITS), variable=True),
+    ]
+    options = ("SVDFOptions", {"rank": 1, "fused_activation_function": "RELU"})
+    data = quantized_operator("SVDF", inputs, [output("INT8", (1, UNITS), 0.1)], options)
+    with pytest.raises(unlite.UnliteError, match="INT16"):
+        unlite.to_torch(data, quantized="exact")

@@ -9,9 +9,11 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
 
 from unlite.errors import UnsupportedOperatorError
-from unlite.pytorch.exact import accumulated, constant
+from unlite.pytorch.exact import accumulated, activation_range, centred, constant, is_integer
 from unlite.pytorch.hybrid import hybrid, is_symmetric, per_row
+from unlite.pytorch.ops.rnn import activate
 from unlite.pytorch.ops.sliding import known
+from unlite.pytorch.quantized import factor, scale_twice, store, wrapped
 from unlite.pytorch.trace import helper, ints
 
 if TYPE_CHECKING:
@@ -22,12 +24,35 @@ def fully_connected(x: Any, weight: Any, bias: Any = None, *, options: Options) 
     """Product x @ weight.T + bias, fused activation not included. x: [..., I] -> [..., O], or any shape -> [N, O].
 
     weight: [O, I]; bias: [O]. Unless keep_num_dims is set, x is first cut into rows of I, wherever its dimensions end.
-    Source: LiteRT tflite/kernels/fully_connected.cc, UpdateOutputSize; internal/reference/fully_connected.h.
+    Shuffled weights lie in blocks; the kernel's workspace, then a second output, is x here. Of activations, TANH and
+    SIGN_BIT count where x is real and the weight integers.
+    Source: LiteRT tflite/kernels/fully_connected.cc, UpdateOutputSize, EvalHybridDense.
     """
-    if options.get("weights_format", "DEFAULT") != "DEFAULT":
-        raise UnsupportedOperatorError("weights in shuffled order have no PyTorch meaning.", operators=(options.path,))
+    if _is_shuffled(options):
+        return [_linear(x, in_rows(weight), bias, options=options), x]
+    return _squashed(_linear(x, weight, bias, options=options), options)
+
+
+def _linear(x: Any, weight: Any, bias: Any = None, *, options: Options) -> Any:
     x = _rows(x, weight, options)
     return F.linear(x, weight, bias if bias is None or bias.ndim == 1 else bias.reshape(-1))
+
+
+def _is_shuffled(options: Options) -> bool:
+    return bool(options.get("weights_format", "DEFAULT") != "DEFAULT")
+
+
+@helper
+def in_rows(weight: torch.Tensor) -> torch.Tensor:
+    """A weight [O, I] that is stored in blocks of 4 rows and 16 columns, row by row."""
+    rows, columns = weight.shape
+    return weight.reshape(rows // 4, columns // 16, 4, 16).transpose(1, 2).reshape(rows, columns)
+
+
+def _squashed(y: Any, options: Options) -> Any:
+    activation = options.get("fused_activation_function", "NONE")
+    is_hybrid = len(options.inputs) > 1 and options.inputs[1].is_quantized and not options.inputs[0].is_quantized
+    return activate(y, activation) if is_hybrid and activation in ("TANH", "SIGN_BIT") else y
 
 
 def _rows(x: Any, weight: Any, options: Options) -> Any:
@@ -43,10 +68,45 @@ def fully_connected_hybrid(x: Any, weight: Any, bias: Any = None, *, options: Op
 
     Source: LiteRT tflite/kernels/fully_connected.cc, EvalHybrid.
     """
-    return _HYBRID(_rows(x, weight, options), weight, bias, options=options)
+    return _squashed(_HYBRID(_rows(x, weight, options), weight, bias, options=options), options)
 
 
-_HYBRID = hybrid(fully_connected, axis=0, together=per_row, symmetric=is_symmetric)
+_HYBRID = hybrid(_linear, axis=0, together=per_row, symmetric=is_symmetric)
+
+
+def fully_connected_exact(x: Any, weight: Any, bias: Any = None, *, options: Options) -> Any:
+    """FULLY_CONNECTED of integers, or of real x and integer weights."""
+    if _is_shuffled(options):
+        return shuffled_exact(x, weight, bias, options=options)
+    given, made = x.dtype, options.output.dtype
+    is_mixed = (given is torch.uint8) != (weight.dtype is torch.uint8)
+    if is_integer(x) and (is_mixed or (given, made) not in _TYPES):
+        raise UnsupportedOperatorError(
+            f"kernels misread {given} with weights of {weight.dtype} and an output of {made}.",
+            operators=(options.path,),
+        )
+    return _OF_INTEGERS(x, weight, bias, options=options)
+
+
+_TYPES = {(kind, kind) for kind in (torch.int8, torch.uint8, torch.int16)} | {(torch.uint8, torch.int16)}
+_OF_INTEGERS = accumulated(_linear, axis=0, double=True, hybrid=fully_connected_hybrid)
+
+
+def shuffled_exact(x: Any, weight: Any, bias: Any, *, options: Options) -> Any:
+    """Shuffled weights, UINT8 to INT16: the bytes are INT8 in truth, and 0 of x is 128. Second output: x so, in blocks.
+
+    Source: LiteRT tflite/kernels/internal/reference/fully_connected.h, ShuffledFullyConnected.
+    """
+    source, kernel, target = options.inputs[0], options.inputs[1], options.output
+    if x.dtype is not torch.uint8 or weight.dtype is not torch.uint8 or target.dtype is not torch.int16:
+        raise UnsupportedOperatorError("shuffled weights are for UINT8 to INT16 only.", operators=(options.path,))
+    rows = in_rows(weight.view(torch.int8)).to(torch.float64)
+    sums = F.linear(_rows(centred(x, 128, torch.float64), weight, options), rows)
+    sums = sums if bias is None else sums + bias.reshape(-1)
+    real = float(np.float32(source.scale * kernel.scale)) / target.scale
+    y = store(scale_twice(wrapped(sums), *factor(real)), 0, *activation_range(options), target.dtype)
+    blocks = (x ^ 128).reshape(-1, known(weight, -1) // 16, 16).transpose(0, 1)
+    return [y, blocks.reshape(*x.shape)]
 
 
 def batch_matmul(x: Any, y: Any, *, options: Options) -> Any:
@@ -67,10 +127,14 @@ def embedding_lookup(rows: Any, table: Any, *, options: Options) -> Any:
 
     Source: LiteRT tflite/kernels/embedding_lookup.cc. Rows outside the table are an error there and here.
     """
-    found = F.embedding(rows, table) if table.ndim == 2 else table.index_select(0, rows)
+    found = _rows_of(table, rows)
     if options.outputs and options.output.dtype is torch.float16:  # a quantized table, made real on the way
         return found.to(torch.float16)
     return found
+
+
+def _rows_of(table: Any, rows: Any) -> Any:
+    return F.embedding(rows, table) if table.ndim == 2 else table.index_select(0, rows)
 
 
 def embedding_lookup_sparse(rows: Any, indices: Any, shape: Any, weights: Any, table: Any, *, options: Options) -> Any:
@@ -96,7 +160,7 @@ def combine_rows(
     combiner: str,
 ) -> torch.Tensor:
     """Weighted rows of a table, added up by cell. rows, weights: [N], indices: [N, D + 1] -> [*sizes, ...]."""
-    cell = torch.zeros_like(rows)
+    cell = torch.zeros_like(rows, dtype=torch.int64)
     for axis, size in enumerate(sizes):
         cell = cell * size + indices[:, axis]
     count = 1
@@ -118,7 +182,7 @@ def embedding_lookup_exact(rows: Any, table: Any, *, options: Options) -> Any:
 
     Source: LiteRT tflite/kernels/embedding_lookup.cc, EvalSimple and EvalHybrid, which reads UINT8 as INT8.
     """
-    found = embedding_lookup(rows, table, options=options)
+    found = _rows_of(table, rows)
     if not options.output.dtype.is_floating_point:
         return found
     scales = options.inputs[1].scales
@@ -153,7 +217,7 @@ def batch_matmul_exact(x: Any, y: Any, *, options: Options) -> Any:
 
 
 EXACT = {
-    "FULLY_CONNECTED": accumulated(fully_connected, axis=0, double=True, hybrid=fully_connected_hybrid),
+    "FULLY_CONNECTED": fully_connected_exact,
     "BATCH_MATMUL": batch_matmul_exact,
     "EMBEDDING_LOOKUP": embedding_lookup_exact,
 }

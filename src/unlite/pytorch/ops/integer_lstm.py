@@ -15,7 +15,7 @@ import torch
 
 from unlite.errors import UnsupportedOperatorError
 from unlite.pytorch.exact import constant, is_integer
-from unlite.pytorch.fixed_point import divide_by_power, inverse_square_root
+from unlite.pytorch.fixed_point import divide_by_power, high_product, inverse_square_root
 from unlite.pytorch.ops.lstm import lstm, unidirectional_sequence_lstm
 from unlite.pytorch.quantized import factor, look_up, scale_twice
 from unlite.pytorch.short_fixed_point import sigmoid_entries, tanh_entries
@@ -145,10 +145,62 @@ def integer_lstm_step(*given: Any, options: Options) -> Any:
     if not is_integer(given[0]):
         return lstm(*given, options=options)
     if options.get("kernel_type", "FULL") != "FULL":
-        raise UnsupportedOperatorError("the basic kernel has no meaning in integers.", operators=(options.path,))
+        return _basic(*given[:5], options=options)
     if given[0].ndim == 3:
         return _layer(given, options, time_major=True)
     return _layer((given[0].unsqueeze(0), *given[1:]), options, time_major=True).squeeze(0)
+
+
+@helper
+def short_product(x: Tensor, y: Tensor) -> Tensor:
+    """The product of numbers, one of them with 15 fractional bits, rounded to the nearest; halves go up."""
+    return x * y + (1 << 14) >> 15
+
+
+@helper
+def integer_lstm_cell(  # noqa: PLR0917
+    x: Tensor,
+    h: Tensor,
+    c: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    sigmoid: Tensor,
+    tanh: Tensor,
+    zero_point: int,
+    scaling: tuple[int, int],
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """``lstm_cell`` of UINT8, whose 0 is 128, with cells of INT16 in steps of 2^-11.
+
+    sigmoid, tanh: tables for gates; zero_point: of the weight; scaling: of the sums to steps of 2^-12, halves up.
+    Source: LiteRT tflite/kernels/internal/reference/lstm_cell.h.
+    """
+    joined = torch.cat([x, h], dim=1)
+    sums = (joined.to(torch.float64) - 128) @ (weight.to(torch.float64) - zero_point).T + bias
+    left, right = max(scaling[1], 0), max(-scaling[1], 0)
+    gates = high_product(sums.to(torch.int64), scaling[0] << left) + (1 << right >> 1) >> right
+    gates = gates.clamp(-32768, 32767)
+    take, update, keep, output = gates.chunk(4, dim=1)
+    take, keep, output = (look_up(gate, sigmoid, -32768).to(torch.int64) for gate in (take, keep, output))
+    taken = short_product(take, look_up(update, tanh, -32768).to(torch.int64))
+    c = (divide_by_power(taken, 4) + short_product(keep, c.to(torch.int64))).clamp(-32768, 32767)
+    squashed = look_up((2 * c).clamp(-32768, 32767), tanh, -32768).to(torch.int64)
+    y = divide_by_power(short_product(output, squashed), 8).clamp(-128, 127) + 128
+    return y.to(torch.uint8), c.to(torch.int16), joined, gates.to(torch.int16)
+
+
+def _basic(x: Any, h: Any, weight: Any, bias: Any, c: Any, *, options: Options) -> list[Any]:
+    """The basic kernel, whose scales are fixed. Source: LiteRT tflite/kernels/lstm.cc."""
+    ends = options.inputs
+    if x.dtype is not torch.uint8 or weight.dtype is not torch.uint8 or ends[4].scale != 2.0**-11:
+        raise UnsupportedOperatorError(
+            "the basic kernel takes UINT8, with a cell in steps of 2^-11, only.", operators=(options.path,)
+        )
+    tables = constant(options, "sigmoid", sigmoid_entries(3)), constant(options, "tanh", tanh_entries(3))
+    scaling = factor(4096 * ends[3].scale)
+    made: Any = integer_lstm_cell(x, h, c, weight, bias, *tables, ends[2].zero_point, scaling)
+    options.remember(1, made[0])
+    options.remember(4, made[1])
+    return [made[0], made[1], made[2], made[3]]
 
 
 def _layer(given: tuple[Any, ...], options: Options, *, time_major: bool) -> Any:

@@ -1,24 +1,25 @@
 """Long short-term memory: one step, sequences, both directions. Cell and output state are variable tensors.
 
 A gate is ``activate(W x + R h + b)``, with peepholes ``+ p * c``; with layer norm b comes after it:
-``activate(norm(W x + R h + p * c) + b)``. Lists of weights and their like run over the gates input, forget, cell,
-output; without an input gate (CIFG, "coupled input and forget gate") the first entry is None.
+``activate(norm(W x + R h + p * c) + b)``. Gates are in the order input, forget, cell, output; the first may be missing
+(CIFG, "coupled input and forget gate").
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
 
-from unlite.pytorch.exact import is_integer
+from unlite.pytorch.exact import constant, is_integer
 from unlite.pytorch.hybrid import hybrid_linear, in_real_type, is_symmetric, real_weight, with_real_inputs
 from unlite.pytorch.ops.rnn import activate
-from unlite.pytorch.trace import helper
+from unlite.pytorch.trace import example_shape, helper
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
 
     from torch import Tensor
 
@@ -26,132 +27,104 @@ if TYPE_CHECKING:
 
 
 @helper
-def lstm_steps(  # noqa: PLR0917
+def lstm_step(
+    gates: Tensor,
+    c: Tensor,
+    activation: str,
+    peepholes: Sequence[Tensor | None],
+    norms: Sequence[Tensor],
+    norm_biases: Sequence[Tensor],
+    clip: float,
+) -> tuple[Tensor, Tensor]:
+    """Output, not projected yet, and cell of one step. gates: [N, 4 * C], or 3 * C without an input gate; c: [N, C]."""
+    parts = gates.chunk(gates.shape[-1] // c.shape[-1], dim=-1)
+
+    def gate(number: int, cell: Tensor) -> Tensor:  # from the end, since the first one may be missing
+        z, peephole = parts[number], peepholes[number] if peepholes else None
+        if peephole is not None:
+            z = z + peephole * cell
+        return F.layer_norm(z, z.shape[-1:], norms[number], norm_biases[number], 1e-8) if norms else z
+
+    keep = torch.sigmoid(gate(-3, c))
+    take = torch.sigmoid(gate(-4, c)) if len(parts) == 4 else 1 - keep
+    c = keep * c + take * activate(gate(-2, c), activation)
+    if clip > 0:
+        c = torch.clamp(c, -clip, clip)
+    return torch.sigmoid(gate(-1, c)) * activate(c, activation), c
+
+
+@helper
+def lstm_layer(
     gates: Tensor,
     h: Tensor,
     c: Tensor,
-    product: Callable[[Tensor], Tensor],
-    project: Callable[[Tensor], Tensor],
-    peepholes: list[Tensor | None],
-    norms: list[Tensor | None],
-    biases: list[Tensor | None],
-    activation: str,
-    clips: tuple[float, float],
-    backward: bool,
+    recurrent: Tensor,
+    *,
+    activation: str = "TANH",
+    peepholes: Sequence[Tensor | None] = (),
+    norms: Sequence[Tensor] = (),
+    norm_biases: Sequence[Tensor] = (),
+    projection: Tensor | None = None,
+    projection_bias: Tensor | None = None,
+    cell_clip: float = 0.0,
+    projection_clip: float = 0.0,
+    backward: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Outputs of all steps, and the last output and cell. gates: [T, N, G * C], the sums of G gates without h.
+    """Outputs of all steps, and the last output and cell. h: [N, O], c: [N, C] -> [T, N, O] and those.
 
-    product: what h [N, O] adds to the gates; project: the output of a step, from [N, C]. Others as of ``lstm_layer``.
+    gates: [T, N, 4 * C], what x adds to the gates input, forget, cell, output; without an input gate 3 * C;
+    recurrent: [4 * C, O], what h adds; peepholes, norms, norm_biases: [C] of each gate; projection: [O, C].
     """
-
-    def gate(z: Tensor, number: int, cell: Tensor | None) -> Tensor:
-        peephole, norm = peepholes[number], norms[number]
-        if peephole is not None and cell is not None:
-            z = z + peephole * cell
-        return z if norm is None else F.layer_norm(z, z.shape[-1:], norm, biases[number], 1e-8)
-
-    count = gates.shape[-1] // c.shape[-1]
     outputs: list[Tensor] = []
     for t in reversed(range(gates.shape[0])) if backward else range(gates.shape[0]):
-        *first, forget, update, output = (gates[t] + product(h)).chunk(count, dim=-1)
-        keep = torch.sigmoid(gate(forget, 1, c))
-        take = torch.sigmoid(gate(first[0], 0, c)) if first else 1 - keep
-        c = keep * c + take * activate(gate(update, 2, None), activation)
-        if clips[0] > 0:
-            c = torch.clamp(c, -clips[0], clips[0])
-        h = project(torch.sigmoid(gate(output, 3, c)) * activate(c, activation))
-        if clips[1] > 0:
-            h = torch.clamp(h, -clips[1], clips[1])
+        sums = gates[t] + F.linear(h, recurrent)
+        h, c = lstm_step(sums, c, activation, peepholes, norms, norm_biases, cell_clip)
+        if projection is not None:
+            h = F.linear(h, projection, projection_bias)
+        if projection_clip > 0:
+            h = torch.clamp(h, -projection_clip, projection_clip)
         outputs.append(h)
     return torch.stack(outputs[::-1] if backward else outputs), h, c
 
 
 @helper
-def lstm_layer(  # noqa: PLR0917 - as many as an LSTM has
-    x: Tensor,
+def hybrid_lstm_layer(
+    gates: Tensor,
     h: Tensor,
     c: Tensor,
-    weights: list[Tensor | None],
-    recurrent: list[Tensor | None],
-    biases: list[Tensor | None],
-    peepholes: list[Tensor | None],
-    norms: list[Tensor | None],
-    projection: list[Tensor | None],
-    aux: Tensor | None,
-    aux_weights: list[Tensor | None],
-    activation: str,
-    clips: tuple[float, float],
-    backward: bool,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Outputs of all steps, and the last output and cell. x: [T, N, I], h: [N, O], c: [N, C] -> [T, N, O] and those.
-
-    weights: 4 x [C, I]; recurrent: 4 x [C, O], or [C] for a diagonal; biases, peepholes, norms: 4 x [C], where used;
-    projection: weight [O, C] and bias [O]; aux: [T, N, A] with 4 x [C, A]; clips: of cell and projection, 0 for none.
-    Source: LiteRT tflite/kernels/lstm_eval.cc, EvalFloat.
-    """
-    gates = F.linear(x, torch.cat([w for w in weights if w is not None]))
-    if aux is not None:
-        gates = gates + F.linear(aux, torch.cat([w for w in aux_weights if w is not None]))
-    if norms[3] is None:
-        gates = gates + torch.cat([b for b in biases if b is not None])
-    matrix = torch.cat([torch.diag(r) if r.ndim == 1 else r for r in recurrent if r is not None])
-
-    def product(state: Tensor) -> Tensor:
-        return F.linear(state, matrix)
-
-    def project(y: Tensor) -> Tensor:
-        return y if projection[0] is None else F.linear(y, projection[0], projection[1])
-
-    return lstm_steps(gates, h, c, product, project, peepholes, norms, biases, activation, clips, backward)
-
-
-@helper
-def hybrid_lstm_layer(  # noqa: PLR0917
-    x: Tensor,
-    h: Tensor,
-    c: Tensor,
-    weights: list[Tensor | None],
-    recurrent: list[Tensor | None],
-    biases: list[Tensor | None],
-    peepholes: list[Tensor | None],
-    norms: list[Tensor | None],
-    projection: list[Tensor | None],
-    aux: Tensor | None,
-    aux_weights: list[Tensor | None],
-    scales: list[list[float]],
-    activation: str,
-    clips: tuple[float, float],
-    backward: bool,
+    recurrent: Tensor,
+    *,
     symmetric: bool,
+    recurrent_scale: float | Tensor | None = None,
+    activation: str = "TANH",
+    peepholes: Sequence[Tensor | None] = (),
+    norms: Sequence[Tensor] = (),
+    norm_biases: Sequence[Tensor] = (),
+    projection: Tensor | None = None,
+    projection_scale: float = 1.0,
+    projection_bias: Tensor | None = None,
+    cell_clip: float = 0.0,
+    projection_clip: float = 0.0,
+    backward: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """``lstm_layer`` with integer weights; scales: of those for x, for h, of the projection, of those for aux.
-
-    Recurrent weights that are diagonals are real.
+    """``lstm_layer`` whose projection and recurrent weights are integers; without recurrent_scale the latter are real.
 
     Source: LiteRT tflite/kernels/lstm_eval.cc, EvalHybrid.
     """
-
-    def gate_sums(of: Tensor, matrices: list[Tensor | None], steps: list[float]) -> Tensor:
-        used = [(matrix, step) for matrix, step in zip(matrices, steps, strict=True) if matrix is not None]
-        scale = torch.cat([of.new_full((matrix.shape[0],), step) for matrix, step in used])
-        return hybrid_linear(of, torch.cat([matrix for matrix, _ in used]), scale, symmetric)
-
-    def product(state: Tensor) -> Tensor:
-        diagonals = [r for r in recurrent if r is not None and r.ndim == 1]
-        return torch.cat([state * r for r in diagonals], -1) if diagonals else gate_sums(state, recurrent, scales[1])
-
-    def project(y: Tensor) -> Tensor:
-        if projection[0] is None:
-            return y
-        y = hybrid_linear(y, projection[0], scales[2][0], symmetric)
-        return y if projection[1] is None else y + projection[1]
-
-    gates = gate_sums(x, weights, scales[0])
-    if aux is not None:
-        gates = gates + gate_sums(aux, aux_weights, scales[3])
-    if norms[3] is None:
-        gates = gates + torch.cat([b for b in biases if b is not None])
-    return lstm_steps(gates, h, c, product, project, peepholes, norms, biases, activation, clips, backward)
+    outputs: list[Tensor] = []
+    for t in reversed(range(gates.shape[0])) if backward else range(gates.shape[0]):
+        if recurrent_scale is None:
+            sums = gates[t] + F.linear(h, recurrent)
+        else:
+            sums = gates[t] + hybrid_linear(h, recurrent, recurrent_scale, symmetric)
+        h, c = lstm_step(sums, c, activation, peepholes, norms, norm_biases, cell_clip)
+        if projection is not None:
+            h = hybrid_linear(h, projection, projection_scale, symmetric)
+            h = h if projection_bias is None else h + projection_bias
+        if projection_clip > 0:
+            h = torch.clamp(h, -projection_clip, projection_clip)
+        outputs.append(h)
+    return torch.stack(outputs[::-1] if backward else outputs), h, c
 
 
 def unidirectional_sequence_lstm(x: Any, *rest: Any, options: Options) -> Any:
@@ -177,91 +150,105 @@ def lstm(x: Any, *rest: Any, options: Options) -> Any:
 
 
 def _full(x: Any, rest: tuple[Any, ...], time_major: bool, options: Options, *, squeeze: bool = False) -> Any:
-    norms = list(rest[19:23]) if len(rest) > 19 else [None] * 4
-    y, h, c = _layer(x, rest[17], rest[18], rest[:17], norms, None, [None] * 4, options, time_major, (1, 0))
+    y, h, c = _layer(x, (rest[17], rest[18]), Weights((x, *rest), options, 1, norms=20), options, time_major)
     options.remember(18, h)
     options.remember(19, c)
     return y.squeeze(0) if squeeze else y
 
 
-def _layer(  # noqa: PLR0917
+class Weights:
+    """What one direction of an LSTM has, out of its operator's inputs.
+
+    Attributes:
+        x, recurrent, biases, norms: Of the gates that there are, each with its place among the inputs.
+        peepholes: Of all four gates; None where there is none.
+        projection: Weight and bias.
+    """
+
+    def __init__(self, given: tuple[Any, ...], options: Options, first: int, *, norms: int | None = None) -> None:
+        self.x, self.recurrent, self.biases = (_present(given, first + i) for i in (0, 4, 11))
+        self.norms = [] if norms is None else _present(given, norms)
+        holes = [None if given[i] is None else real_weight(given[i], i, options) for i in range(first + 8, first + 11)]
+        self.peepholes = [holes[0], holes[1], None, holes[2]] if holes[2] is not None else []
+        self.projection, self.projection_bias = given[first + 15], given[first + 16]
+        self.projection_place = first + 15
+
+
+def _present(given: tuple[Any, ...], first: int) -> list[tuple[Any, int]]:
+    """Which of four inputs there are, with their places."""
+    return [(given[i], i) for i in range(first, min(first + 4, len(given))) if given[i] is not None]
+
+
+def _layer(
     x: Any,
-    h: Any,
-    c: Any,
-    given: tuple[Any, ...],
-    norms: list[Any],
-    aux: Any,
-    aux_weights: list[Any],
+    state: tuple[Any, Any],
+    weights: Weights,
     options: Options,
     time_major: bool,
-    places: tuple[int, int],
+    *,
+    aux: Any = None,
+    aux_weights: Sequence[tuple[Any, int]] = (),
     backward: bool = False,
 ) -> tuple[Any, Any, Any]:
-    """One direction. given: weights (4), recurrent weights (4), peepholes (3), biases (4), projection, its bias.
-
-    places: of the first of these, and of aux_weights, among the operator's inputs.
-    """
+    """Outputs of one direction, and its state at the end. Source: LiteRT tflite/kernels/lstm_eval.cc, EvalFloat."""
     if not time_major:
         x = x.transpose(0, 1)
         aux = aux if aux is None else aux.transpose(0, 1)
-    h = h if h.ndim == 2 else h.reshape(x.shape[1], -1)
-    c = c if c.ndim == 2 else c.reshape(x.shape[1], -1)
-    weights, recurrent, biases, projection = (list(given[a:b]) for a, b in ((0, 4), (4, 8), (11, 15), (15, 17)))
-    peepholes = [given[8], given[9], None, given[10]]
-    activation = options.fused_activation_function
-    clips = options.cell_clip, options.proj_clip if projection[0] is not None else 0.0
-    if is_integer(weights[1]):
-        lists = (weights, recurrent, projection[:1], aux_weights)
-        starts = (places[0], places[0] + 4, places[0] + 15, places[1])
-        scales = [
-            [
-                options.inputs[start + i].scale if weight is not None and is_integer(weight) else 0.0
-                for i, weight in enumerate(found)
-            ]
-            for start, found in zip(starts, lists, strict=True)
-        ]
-        weights, recurrent, main, aux_weights = (in_real_type(list(found)) for found in lists)
-        peepholes = [
-            None if weight is None else real_weight(weight, places[0] + place, options)
-            for weight, place in zip(peepholes, (8, 9, 0, 10), strict=True)
-        ]
-        made: Any = hybrid_lstm_layer(
-            x,
-            h,
-            c,
-            weights,
-            recurrent,
-            biases,
-            peepholes,
-            norms,
-            [*main, projection[1]],
-            aux,
-            aux_weights,
-            scales,
-            activation,
-            clips,
-            backward,
-            is_symmetric(options),
-        )
+    h, c = (value if value.ndim == 2 else value.reshape(x.shape[1], -1) for value in state)
+    gates = _sums(x, weights.x, options)
+    if aux is not None:
+        gates = gates + _sums(aux, aux_weights, options)
+    form: dict[str, Any] = {}  # what is out of the ordinary
+    if weights.norms:
+        form["norms"], form["norm_biases"] = ([v for v, _ in found] for found in (weights.norms, weights.biases))
     else:
-        made = lstm_layer(
-            x,
-            h,
-            c,
-            weights,
-            recurrent,
-            biases,
-            peepholes,
-            norms,
-            projection,
-            aux,
-            aux_weights,
-            activation,
-            clips,
-            backward,
-        )
-    y, h, c = made[0], made[1], made[2]
-    return (y if time_major else y.transpose(0, 1)), h, c
+        gates = gates + torch.cat([bias for bias, _ in weights.biases])
+    if options.fused_activation_function != "TANH":
+        form["activation"] = options.fused_activation_function
+    if weights.peepholes:
+        form["peepholes"] = weights.peepholes
+    if options.cell_clip > 0:
+        form["cell_clip"] = options.cell_clip
+    if weights.projection is not None:
+        form["projection"], form["projection_bias"] = weights.projection, weights.projection_bias
+        form["projection_clip"] = options.proj_clip
+    if backward:
+        form["backward"] = True
+    if is_integer(weights.x[-1][0]):
+        made: Any = _hybrid(gates, h, c, weights, options, form)
+    else:
+        made = lstm_layer(gates, h, c, torch.cat([_matrix(r) for r, _ in weights.recurrent]), **form)
+    return (made[0] if time_major else made[0].transpose(0, 1)), made[1], made[2]
+
+
+def _hybrid(gates: Any, h: Any, c: Any, weights: Weights, options: Options, form: dict[str, Any]) -> Any:
+    recurrent = [r for r, _ in weights.recurrent]
+    if is_integer(recurrent[-1]):
+        recurrent = in_real_type(recurrent)
+        form["recurrent_scale"] = _scales(weights.recurrent, options)
+    if weights.projection is not None:
+        form["projection"] = in_real_type([weights.projection])[0]
+        form["projection_scale"] = options.inputs[weights.projection_place].scale
+    matrix = torch.cat([_matrix(r) for r in recurrent])
+    return hybrid_lstm_layer(gates, h, c, matrix, symmetric=is_symmetric(options), **form)
+
+
+def _matrix(recurrent: Any) -> Any:
+    return torch.diag(recurrent) if recurrent.ndim == 1 else recurrent
+
+
+def _sums(x: Any, matrices: Sequence[tuple[Any, int]], options: Options) -> Any:
+    """What x adds to all gates. matrices: a weight [C, I] for each, with its place."""
+    weights = [weight for weight, _ in matrices]
+    if not is_integer(weights[-1]):
+        return F.linear(x, torch.cat(weights))
+    return hybrid_linear(x, torch.cat(in_real_type(weights)), _scales(matrices, options), is_symmetric(options))
+
+
+def _scales(matrices: Sequence[tuple[Any, int]], options: Options) -> Any:
+    """The scales of integer weights, for each row of all."""
+    scales = [np.full(example_shape(weight)[0], options.inputs[i].scale, np.float32) for weight, i in matrices]
+    return constant(options, "scales", np.concatenate(scales))
 
 
 @helper
@@ -292,17 +279,15 @@ def bidirectional_sequence_lstm(x: Any, *rest: Any, options: Options) -> list[An
     auxiliary input with its weights (4) forwards, backwards. Without such weights it is what runs backwards.
     Source: LiteRT tflite/kernels/bidirectional_sequence_lstm.cc.
     """
-    given = [*rest, *[None] * (47 - len(rest))]
-    aux, forward_aux, backward_aux = given[38], given[39:43], given[43:47]
+    given = (x, *rest, *[None] * (47 - len(rest)))
+    aux, forward_aux, backward_aux = given[39], _present(given, 40), _present(given, 44)
     other = x
-    if aux is not None and forward_aux[1] is None:
+    if aux is not None and not forward_aux:
         other, aux = aux, None
-    norms = [None] * 4
+    forward, backward = Weights(given, options, 1), Weights(given, options, 18)
     major = options.time_major
-    y, h, c = _layer(x, given[34], given[35], tuple(given[:17]), norms, aux, forward_aux, options, major, (1, 40))
-    z, g, d = _layer(
-        other, given[36], given[37], tuple(given[17:34]), norms, aux, backward_aux, options, major, (18, 44), True
-    )
+    y, h, c = _layer(x, given[35:37], forward, options, major, aux=aux, aux_weights=forward_aux)
+    z, g, d = _layer(other, given[37:39], backward, options, major, aux=aux, aux_weights=backward_aux, backward=True)
     for index, state in zip(range(35, 39), (h, c, g, d), strict=True):
         options.remember(index, state)
     return [torch.cat([y, z], dim=-1)] if options.merge_outputs else [y, z]

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from unlite.errors import UnsupportedOperatorError
-from unlite.pytorch.activations import saturate
+from unlite.pytorch.activations import activated
 from unlite.pytorch.exact import is_integer
 from unlite.pytorch.hybrid import linear, real_weight
 from unlite.pytorch.ops.rnn import activate
@@ -44,7 +44,7 @@ def svdf(x: Any, feature_weight: Any, time_weight: Any, bias: Any, memory: Any, 
     options.remember(4, memory)
     output = options.output.tensor if options.outputs else None
     if output is not None and output.dtype == "INT8":
-        return saturate(y, output, "NONE")  # the integer kernel has no other activation than its output's range
+        return activated(y, "NONE", output)  # the integer kernel has no other activation than its output's range
     return activate(y, options.fused_activation_function)
 
 
@@ -81,8 +81,10 @@ def svdf_exact(x: Any, feature_weight: Any, time_weight: Any, bias: Any, memory:
     source, feature, time, _, state = options.inputs[:5]
     if not is_integer(x):
         return svdf(x, feature_weight, time_weight, bias, memory, options=options)
-    if x.dtype is not torch.int8:
-        raise UnsupportedOperatorError("it is exact for INT8 only.", operators=(options.path,))
+    if x.dtype is not torch.int8 or state.dtype is not torch.int16 or time.dtype is not torch.int16:
+        raise UnsupportedOperatorError(
+            "it is exact for INT8 with a memory and time weights of INT16 only.", operators=(options.path,)
+        )
     one, target = np.float32, options.output
     factors = (
         *factor(float(one(source.scale) * one(feature.scale) / one(state.scale))),
