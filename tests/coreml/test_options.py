@@ -103,6 +103,29 @@ def test_numbers_without_axes_go_in_and_out(tmp_path: Path) -> None:
     assert value == -2.5
 
 
+def test_an_input_goes_through_as_an_output(tmp_path: Path) -> None:
+    """A sum over no axes is the number itself."""
+    numbers = np.random.default_rng(2).random((3, 4)).astype("f4")
+    none = Constant(np.zeros(0, np.int32))
+    data = one_operator("SUM", [numbers, none], [Made("FLOAT32", (3, 4))], ("ReducerOptions", {}))
+    program = saved(data, tmp_path, precision="float32")
+    (value,) = program.results(program.run(program.feed([numbers])))
+    np.testing.assert_array_equal(value, numbers)
+
+
+def test_sums_before_each_place(tmp_path: Path) -> None:
+    numbers = np.random.default_rng(3).integers(0, 9, (2, 4, 3)).astype("f4")
+    data = one_operator(
+        "CUMSUM",
+        [numbers, Constant(np.int32(-2))],
+        [Made("FLOAT32", (2, 4, 3))],
+        ("CumsumOptions", {"exclusive": True}),
+    )
+    program = saved(data, tmp_path, precision="float32")
+    (value,) = program.results(program.run(program.feed([numbers])))
+    np.testing.assert_array_equal(value, numbers.cumsum(1) - numbers)
+
+
 def test_memory_is_a_state_and_needs_its_target(tmp_path: Path) -> None:
     shared = Path(__file__).parents[3] / "shared" / "models" / "microwakeword_hey_jarvis_int8.tflite"
     if not shared.is_file():

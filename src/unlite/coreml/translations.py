@@ -42,9 +42,11 @@ def _own() -> dict[str, Callable[..., Any]]:
     """By the name under which coremltools looks for them: a PyTorch call without ``aten`` and the usual endings."""
     return {
         "alias": _same,
+        "clone": _copied,
         "fake_quantize_per_tensor_affine": _on_grid,
         "fake_quantize_per_tensor_affine_cachemask": _on_grid,
         "sort.stable": _sort,
+        "_upsample_nearest_exact2d.vec": _nearest,
         "where.scalar": _where,
         "where.scalarself": _where,
         "where.scalarother": _where,
@@ -191,6 +193,13 @@ def _same(context: Any, node: Any) -> None:
     context.add(context[node.inputs[0]], torch_name=node.name)
 
 
+def _copied(context: Any, node: Any) -> None:
+    """The value once more: an input of the program cannot bear an output's name as well."""
+    from coremltools.converters.mil.mil import Builder
+
+    context.add(Builder.identity(x=context[node.inputs[0]], name=node.name))
+
+
 def _on_grid(context: Any, node: Any) -> None:
     """Real numbers rounded to steps of a scale, within what the integers hold.
 
@@ -204,7 +213,11 @@ def _on_grid(context: Any, node: Any) -> None:
     x = context[node.inputs[0]]
     scale, zero = float(_number(context, node.inputs[1])), int(_number(context, node.inputs[2]))
     low, high = int(node.inputs[3]), int(node.inputs[4])
-    kind: Any = {(-128, 127): np.int8, (0, 255): np.uint8}.get((low, high))
+    kinds: dict[tuple[int, int], Any] = {(-128, 127): np.int8, (0, 255): np.uint8}
+    if (low - zero, high - zero) in kinds:
+        # The other 8 bits need no zero point. coremltools would find that too, and give the value another name.
+        low, high, zero = low - zero, high - zero, 0
+    kind = kinds.get((low, high))
     if kind is not None and is_current_opset_version_compatible_with(AvailableTarget.iOS17):
         zero_point = {} if zero == 0 else {"zero_point": kind(zero)}
         stored = Builder.quantize(input=x, scale=np.float32(scale), output_dtype=np.dtype(kind).name, **zero_point)
@@ -248,6 +261,20 @@ def _rfft2(context: Any, node: Any) -> None:
     if height != 1 or x.shape[-2] != 1:  # of one row it is the row
         made = Builder.complex_fft(data=made, n=np.int32(height), dim=np.int32(-2))
     context.add(made, torch_name=node.name)
+
+
+def _nearest(context: Any, node: Any) -> None:
+    """A picture of another size, each cell the one of x that its middle lies in."""
+    from coremltools.converters.mil.mil import Builder
+
+    made = context[node.inputs[0]]
+    for axis, size in zip((2, 3), node.inputs[1], strict=True):
+        if not isinstance(size, int) or not isinstance(made.shape[axis], (int, np.integer)):
+            raise NotImplementedError("nearest neighbours where sizes are free")
+        middles = (np.arange(size, dtype=np.float32) + np.float32(0.5)) * np.float32(made.shape[axis] / size)
+        cells = np.minimum(middles.astype(np.int32), made.shape[axis] - 1)
+        made = Builder.gather(x=made, indices=cells, axis=axis)
+    context.add(Builder.identity(x=made, name=node.name))
 
 
 def _largest(context: Any, node: Any) -> None:

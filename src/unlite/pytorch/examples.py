@@ -148,7 +148,7 @@ def _fake_result(call: Callable[..., Any], args: Any, kwargs: Any, *, guessed: b
 
     log = logging.getLogger("torch._subclasses.fake_tensor")
     before = log.disabled
-    log.disabled = before or guessed  # where a guessed shape does not fit, it would report an internal error
+    log.disabled = True  # what it would report as an internal error is raised, or a guess that does not fit
     try:
         with _fake_mode(), torch.no_grad():
             given = _mapped((args, kwargs), faked)

@@ -109,6 +109,15 @@ def test_fake_quant(low, high, bits):
     agree("FAKE_QUANT", [x], Made("FLOAT32", (12,)), options, export=True)
 
 
+@pytest.mark.parametrize("low", [-1.0, 0.0, 2.0])
+def test_fake_quant_of_nan_and_of_the_bits_of_integers(low):
+    options = ("FakeQuantOptions", {"min": low, "max": 5.0, "num_bits": 8})
+    x = np.array([np.nan, -np.nan, np.inf, -np.inf, 3.3], "f4")
+    agree("FAKE_QUANT", [x], Made("FLOAT32", (5,)), options, export=True)
+    bits = np.append(x.view("i4"), np.array([0, 7, -7, 1 << 30, -(1 << 31), (1 << 31) - 1], "i4"))
+    agree("FAKE_QUANT", [bits], Made("INT32", (11,)), options, export=True)
+
+
 @pytest.mark.parametrize(
     "options", [{"min": 1.0, "max": 1.0}, {"min": 0.0, "max": 1.0, "num_bits": 1 << 30}, {"max": np.inf}]
 )

@@ -132,3 +132,25 @@ def test_custom_options_that_say_nothing(custom: Any) -> None:
     x, weight = torch.zeros(1, 2, 2, 1), torch.zeros(1, 2, 2, 1)
     with pytest.raises(InvalidValueError):
         convolution_2d_transpose_bias(x, weight, options=Options(custom=custom))
+
+
+def test_a_window_that_nothing_fits_in_at_the_files_own_size() -> None:
+    """A free size is 1 in the file; the network is one for the sizes that people give."""
+    from tests.pytorch.litert import litert, one_operator
+
+    from unlite.model.model import open_model
+    from unlite.pytorch.module import to_torch
+
+    options = {"padding": "VALID", "stride_h": 1, "stride_w": 3}
+    weight, bias = Constant(random(2, 1, 300, 1)), Constant(random(2, seed=1))
+    data = one_operator(
+        "CONV_2D",
+        [np.zeros((1, 1, 1, 1), "f4"), weight, bias],
+        [Made("FLOAT32", (1, 1, 1, 2))],
+        ("Conv2DOptions", options),
+    )
+    model = open_model(data)
+    model.root["subgraphs"][0]["tensors"][0].shape_signature = [-1, 1, -1, 1]
+    module = to_torch(model)
+    x = random(2, 1, 400, 1, seed=2)
+    compare(litert(data, x, resize=True), module(torch.from_numpy(x)), 1e-5)

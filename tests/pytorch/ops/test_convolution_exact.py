@@ -54,6 +54,7 @@ class Case:
         low, high = (-7, 8) if kind == "INT4" else (-127, 128)
         count = shape[axis] if self.form.get("channels", True) else 1
         scales = [random_scale(rng, 0.001, 0.02) for _ in range(count)]
+        scales = scales[:1] * count if self.form.get("equal") else scales
         return constant(rng.integers(low, high, shape).astype("i1"), scales, 0, axis=axis, dtype=kind)
 
     def bias(self, weight: Tensor) -> Tensor:
@@ -185,6 +186,10 @@ HYBRID: list[tuple[str, dict[str, Any]]] = [
     ("CONV_2D", {"weight": "UINT8"}),
     ("DEPTHWISE_CONV_2D", {"padding": "VALID", "dilation": 2}),
     ("DEPTHWISE_CONV_2D", {"multiplier": 2, "stride": 2, "activation": "RELU6"}),
+    ("CONV_2D", {"equal": True}),
+    ("DEPTHWISE_CONV_2D", {"equal": True}),
+    ("TRANSPOSE_CONV", {"stride": 2}),
+    ("TRANSPOSE_CONV", {"channels": False}),
 ]
 
 
@@ -193,7 +198,7 @@ def test_real_numbers_with_integer_weights(name: str, form: dict[str, Any]) -> N
     inputs, y, options, resized = Case(name, "FLOAT32", 14, **form).parts()
     data = quantized_operator(name, inputs, [y], options)
     module = unlite.to_torch(data, quantized="exact")
-    for given in ([t.values for t in inputs if t is not None and not t.constant], resized):
+    for given in filter(None, ([t.values for t in inputs if t is not None and not t.constant], resized)):
         compare(litert(data, *given, resize=True), run(module, *given), 1e-6)
 
 
@@ -207,3 +212,16 @@ def test_three_dimensions_have_no_integer_kernels() -> None:
         litert(data, x.values)
     with pytest.raises(UnsupportedOperatorError):
         unlite.to_torch(data, quantized="exact")
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("name", ["CONV_2D", "DEPTHWISE_CONV_2D"])
+def test_real_numbers_are_quantized_bit_for_bit(name: str, seed: int) -> None:
+    """One bit that differs becomes a whole step where the next operator quantizes; many numbers lie between steps."""
+    case = Case(name, "FLOAT32", seed)
+    inputs, y, options, _ = case.parts()
+    data = quantized_operator(name, inputs, [y], options, version=3)
+    module = unlite.to_torch(unlite.open(data), quantized="exact")
+    for width in (1, 0.5, 1 / 3):
+        x = (np.clip(np.round(case.rng.standard_normal((N, H, W, C)) * 60), -120, 135) * width).astype("f4")
+        np.testing.assert_array_equal(run(module, x)[0], litert(data, x)[0])

@@ -25,3 +25,9 @@ def test_rows_as_real_numbers(dtype: str, scale: Any) -> None:
     values = values.reshape(4, 15)[:, :6].copy() if dtype == "INT4" else values
     table = constant(values, scale, 0, dtype=dtype)
     agree_exactly("EMBEDDING_LOOKUP", [ROWS, table], output("FLOAT32", (3, 6)))
+
+
+@pytest.mark.parametrize("dtype", ["INT8", "UINT8"])
+def test_rows_as_halves(dtype: str) -> None:
+    table = constant(random_integers(np.random.default_rng(3), dtype, (4, 6)), 0.02)
+    agree_exactly("EMBEDDING_LOOKUP", [ROWS, table], output("FLOAT16", (3, 6)))

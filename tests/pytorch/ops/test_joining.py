@@ -87,3 +87,10 @@ def test_split_v(dtype: str, sizes: tuple[int, ...]) -> None:
 def test_split_v_with_a_rest_that_grows() -> None:
     given = [numbers(7), Constant(i32(2, -1)), Constant(i32(0)[0])]
     agree("SPLIT_V", given, [Made("FLOAT32", (1,))] * 2, ("SplitVOptions", {"num_splits": 2}), resized=[numbers(11)])
+
+
+@pytest.mark.parametrize("sizes", [(2, -1, 1), (3, 3, 1)])
+def test_split_v_told_the_sizes_while_it_runs(sizes: tuple[int, ...]) -> None:
+    given = [numbers(7, 2), i32(*sizes), Constant(i32(0)[0])]
+    options = ("SplitVOptions", {"num_splits": 3})
+    agree("SPLIT_V", given, [Made("FLOAT32", (1, 1))] * 3, options, resized=[numbers(7, 2), i32(-1, 1, 5)], export=True)

@@ -47,6 +47,11 @@ def test_pad_with_a_value_that_no_float_holds() -> None:
     agree("PADV2", given, Made("INT64", (4,)), ("PadV2Options", {}))
 
 
+def test_a_number_padded_stays_one() -> None:
+    given = [np.array(3, "i4"), Constant(np.zeros((0, 2), "i4")), np.array([7], "i4")]
+    agree("PADV2", given, Made("INT32", ()), ("PadV2Options", {}))
+
+
 def test_pad_with_minus_infinity() -> None:
     given = [numbers(2), Constant(pairs([1, 1])), Constant(np.array([-np.inf], "f4"))]
     agree("PADV2", given, Made("FLOAT32", (4,)), ("PadV2Options", {}))

@@ -48,7 +48,7 @@ def test_reshape_keeps_other_sizes_free() -> None:
     )
 
 
-@pytest.mark.parametrize("axes", [[], [0], [-1, 1], [0, 1, 3]])
+@pytest.mark.parametrize("axes", [[], [0], [-1, 1], [0, 1, 3], [1, 1, -3]])
 def test_squeeze(axes: list[int]) -> None:
     options = ("SqueezeOptions", {"squeeze_dims": axes})
     agree("SQUEEZE", [numbers(1, 1, 3, 1)], Made("FLOAT32", (3,)), options, export=True)

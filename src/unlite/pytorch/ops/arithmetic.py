@@ -7,7 +7,6 @@ type of the operands; integers wrap around. Fused activations are not included.
 from __future__ import annotations
 
 from functools import reduce
-from math import frexp
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -215,38 +214,36 @@ def div_exact(x: Any, y: Any, *, options: Options) -> Any:
     if target.dtype not in NARROW:
         return on_stored(div)(x, y, options=options)
     low, high = second.range
-    reciprocals, shifts = zip(*(_reciprocal(value - second.zero_point) for value in range(low, high + 1)), strict=True)
+    reciprocals, shifts = _reciprocals(np.arange(low, high + 1, dtype=np.int64) - second.zero_point)
     scale = np.float32(first.scale) / (np.float32(second.scale) * np.float32(target.scale))
     multiplier, shift = factor(float(scale))
     quotient = divide(
         x.to(torch.int64) - first.zero_point,
-        look_up(y, constant(options, "reciprocals", np.array(reciprocals, dtype=np.int64)), low),
-        look_up(y, constant(options, "shifts", np.array(shifts, dtype=np.int64)), low),
+        look_up(y, constant(options, "reciprocals", reciprocals), low),
+        look_up(y, constant(options, "shifts", shifts), low),
         multiplier,
         shift,
     )
     return store(quotient, target.zero_point, *activation_range(options), target.dtype)
 
 
-def _reciprocal(y: int) -> tuple[int, int]:
-    """``1 / y`` as (multiplier, shift): ``multiplier * 2^-(31 + shift)``; multiplier has the sign of y.
+def _reciprocals(y: Any) -> tuple[Any, Any]:
+    """``1 / y`` as (multipliers, shifts): ``multiplier * 2^-(31 + shift)``; multipliers have the sign of y, of 0 are 0.
 
     Three steps of Newton's method in fixed point. Source: LiteRT internal/common.h, GetReciprocal; gemmlowp
     fixedpoint/fixedpoint.h, one_over_one_plus_x_for_x_in_0_1.
     """
-    if y == 0:
-        return 0, 0
-    _, bits = frexp(abs(y))
-    fraction = (abs(y) << (32 - bits)) - (1 << 31)  # abs(y) is (1 + fraction / 2^31) * 2^(bits - 1)
+    bits = np.maximum(np.frexp(np.abs(y).astype(np.float64))[1], 1).astype(np.int64)
+    fraction = (np.abs(y) << (32 - bits)) - (1 << 31)  # abs(y) is (1 + fraction / 2^31) * 2^(bits - 1)
     half = (fraction + (1 << 31)) >> 1  # of 1 + fraction, where 1 is 2^31 - 1; halves go up
     x = 1515870810 + _high(half, -1010580540)
     for _ in range(3):
         error = (1 << 29) - _high(half, x)
         x += _high(x, error) << 2
-    return (x << 1 if x < 1 << 30 else (1 << 31) - 1) * (1 if y > 0 else -1), bits - 1
+    return np.where(x < 1 << 30, x << 1, (1 << 31) - 1) * np.sign(y), bits - 1
 
 
-def _high(x: int, y: int) -> int:
+def _high(x: Any, y: Any) -> Any:
     """``x * y / 2^31``, rounded to the nearest, halves up."""
     return (x * y + (1 << 30)) >> 31
 

@@ -102,7 +102,7 @@ def dequantize(x: Any, **_: Options) -> Any:
 def fake_quant(x: Tensor, *, options: Options) -> Tensor:
     """``x`` as it would come back from integers of ``num_bits``, whose range is about min to max.
 
-    The range is moved so that 0 is one of its steps, see ``fake_quantize``.
+    The range is moved so that 0 is one of its steps, see ``fake_quantize``. Of INT32 the bits are those of FLOAT32.
     Source: LiteRT tflite/kernels/internal/reference/reference_ops.h, FakeQuant; quantization_util.cc,
     NudgeQuantizationRange.
     """
@@ -110,6 +110,8 @@ def fake_quant(x: Tensor, *, options: Options) -> Tensor:
         raise InvalidValueError(
             f"{options.num_bits} bits from {options.min} to {options.max} are no range to quantize to."
         )
+    if x.dtype is torch.int32:  # as the kernel reads and writes them
+        return fake_quant(x.view(torch.float32), options=options).view(torch.int32)
     lowest, highest = int(options.narrow_range), (1 << options.num_bits) - 1
     # as float32, for where 0 comes to lie between two steps its last digit decides: -1 to 1 in 8 bits
     low, high = np.float32(options.min), np.float32(options.max)
@@ -120,8 +122,9 @@ def fake_quant(x: Tensor, *, options: Options) -> Tensor:
 
 @elementwise
 def fake_quantize(x: Tensor, scale: float, low: float, high: float) -> Tensor:
-    """``x`` between low and high, on the nearest of the steps low, low + scale, ...; halves go up."""
-    return torch.floor((x.clamp(low, high) - low) * (1 / scale) + 0.5) * scale + low
+    """``x`` between low and high, on the nearest of the steps low, low + scale, ...; halves go up; NaN becomes low."""
+    within = torch.where(x > low, x, low).clamp(max=high)
+    return torch.floor((within - low) * (1 / scale) + 0.5) * scale + low
 
 
 def densify(x: Tensor, **_: Options) -> Tensor:

@@ -197,17 +197,16 @@ OPERATORS = {
     "TRANSPOSE_CONV": transpose_conv,
     "CONV_3D_TRANSPOSE": conv_3d_transpose,
 }
-_ON_PICTURES: Any = {"together": per_picture, "symmetric": has_one_scale}
+_ASYMMETRIC: Any = {"together": per_picture, "symmetric": lambda _: False}
 EXACT = {
-    "CONV_2D": accumulated(conv_2d, axis=0, hybrid=hybrid(conv_2d, axis=0, **_ON_PICTURES)),
+    "CONV_2D": accumulated(
+        conv_2d, axis=0, hybrid=hybrid(conv_2d, axis=0, together=per_picture, symmetric=has_one_scale, in_turn=True)
+    ),
     "DEPTHWISE_CONV_2D": accumulated(
-        depthwise_conv_2d, axis=3, hybrid=hybrid(depthwise_conv_2d, axis=3, **_ON_PICTURES)
+        depthwise_conv_2d, axis=3, hybrid=hybrid(depthwise_conv_2d, axis=3, **_ASYMMETRIC)
     ),
     "TRANSPOSE_CONV": accumulated(
-        transpose_conv,
-        axis=0,
-        places=(2, 1, 3),
-        hybrid=hybrid(transpose_conv, axis=0, places=(2, 1, 3), **_ON_PICTURES),
+        transpose_conv, axis=0, places=(2, 1, 3), hybrid=hybrid(transpose_conv, axis=0, places=(2, 1, 3), **_ASYMMETRIC)
     ),
 }
 CUSTOM = {"Convolution2DTransposeBias": convolution_2d_transpose_bias}

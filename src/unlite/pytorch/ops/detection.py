@@ -13,6 +13,7 @@ import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
 
 from unlite.errors import InvalidValueError
 from unlite.pytorch.exact import through_real
+from unlite.pytorch.ops.reducing import top_k
 from unlite.pytorch.ops.sliding import known
 from unlite.pytorch.trace import helper, ints
 
@@ -150,13 +151,13 @@ def detect_by_best_class(
     boxes: torch.Tensor, scores: torch.Tensor, limit: int, each: int, threshold: float, overlap: float
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """Detections of boxes: [B, 4] that compete by their best class. scores: [B, K]."""
-    ordered, classes = torch.sort(scores, dim=1, descending=True, stable=True)
+    given = min(each, scores.shape[1])
+    ordered, classes = top_k(scores, given)
     places, best = take_best(boxes, ordered[:, 0].unsqueeze(0), limit, threshold, overlap)
     places, taken = places[0].clamp(max=boxes.shape[0] - 1), best[0] > float("-inf")
-    given = min(each, scores.shape[1])
 
     def filled(values: torch.Tensor) -> torch.Tensor:
-        chosen = torch.where(taken.unsqueeze(1), values[places, :given].float(), 0.0)
+        chosen = torch.where(taken.unsqueeze(1), values[places].float(), 0.0)
         return F.pad(chosen, (0, each - given)).reshape(1, limit * each)
 
     corners = torch.where(taken.reshape(-1, 1, 1), boxes[places].unsqueeze(1).repeat(1, given, 1), 0.0)
@@ -177,8 +178,7 @@ def detect_by_class(
     """Detections of boxes: [B, 4], each class suppressed by itself, the best of all classes. scores: [B, K]."""
     places, best = take_best(boxes, scores.transpose(0, 1), per_class, threshold, overlap)
     room = limit * (each - 1) + max(limit - best.numel(), 0)
-    best, order = torch.sort(best.flatten(), descending=True, stable=True)
-    best, order = best[:limit], order[:limit]
+    best, order = top_k(best.flatten(), min(limit, best.numel()))
     taken = best > float("-inf")
     corners = boxes[places.flatten()[order].clamp(max=boxes.shape[0] - 1)]
     corners = F.pad(torch.where(taken.unsqueeze(1), corners, 0.0), (0, 0, 0, room))

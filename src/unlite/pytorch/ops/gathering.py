@@ -120,11 +120,12 @@ def unique(x: Tensor, *, options: Options) -> list[Tensor]:
 @helper
 def unique_in_order(x: torch.Tensor, index_dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
     """The values of x in order of first appearance, and for each element the place of its value."""
-    values, inverse = torch.unique(x, return_inverse=True)
+    wide = x if x.is_floating_point() else x.long()  # ONNX Runtime has no Unique of narrower integers
+    values, inverse = torch.unique(wide, return_inverse=True)
     first = torch.full(values.shape, x.shape[0], dtype=torch.int64)
     first = first.scatter_reduce(0, inverse, torch.arange(x.shape[0]), "amin")
     order = first.argsort()
-    return values[order], order.argsort()[inverse].to(index_dtype)
+    return values[order].to(x.dtype), order.argsort()[inverse].to(index_dtype)
 
 
 def bucketize(x: Tensor, *, options: Options) -> Tensor:

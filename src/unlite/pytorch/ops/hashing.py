@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from unlite.pytorch.ops.bits import same_bytes
 from unlite.pytorch.trace import helper
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ def lsh_projection(seeds: Tensor, x: Any, weights: Tensor | None = None, *, opti
 @helper
 def projection_bits(seeds: Tensor, x: Tensor, weights: Tensor | None) -> Tensor:
     """Whether sum(weights * hash(seed, item)) over x's items is positive, for each seed. -> [H, B] int32."""
-    items = x.contiguous().reshape(x.shape[0], -1).view(torch.uint8)
-    first = seeds.contiguous().reshape(-1, 1).view(torch.uint8)
+    items = same_bytes(x.reshape(x.shape[0], -1), torch.uint8).reshape(x.shape[0], -1)
+    first = same_bytes(seeds.flatten(), torch.uint8)
     count, places = first.shape[0], items.shape[0]
     keys = torch.cat(
         [first.unsqueeze(1).expand(count, places, -1), items.unsqueeze(0).expand(count, places, -1)], dim=-1
@@ -91,7 +92,7 @@ def fingerprint(keys: Tensor) -> Tensor:
     octets = keys.to(torch.int64)
 
     def number(start: int, count: int = 8) -> Tensor:
-        return (octets[..., start : start + count] << (8 * torch.arange(count))).sum(-1)
+        return torch.bitwise_left_shift(octets[..., start : start + count], 8 * torch.arange(count)).sum(-1)
 
     def words(start: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         return number(start), number(start + 8), number(start + 16), number(start + 24)

@@ -11,7 +11,7 @@ import torch
 
 from unlite.pytorch.exact import constant
 from unlite.pytorch.quantized import look_up
-from unlite.pytorch.trace import ints
+from unlite.pytorch.trace import Value, helper, ints
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,11 +52,19 @@ def split_v(x: Any, sizes: Tensor, axis: Tensor, *, options: Options) -> list[Te
     Source: LiteRT tflite/kernels/split_v.cc, ResizeOutputTensors.
     """
     along, spans = ints(axis)[0], ints(sizes)
+    if any(isinstance(span, Value) and span.guessed for span in spans):
+        spans = ints(with_rest(sizes, x.shape[along]))
     missing = next((i for i, span in enumerate(spans) if isinstance(span, int) and span < 0), None)
     if missing is not None:
         spans[missing] = x.shape[along] - sum([*spans[:missing], *spans[missing + 1 :]])
     parts = x.split(spans, along)
     return [parts[i] for i in range(len(spans))]
+
+
+@helper
+def with_rest(sizes: torch.Tensor, total: int) -> torch.Tensor:
+    """Sizes that make up the total: one of -1 is what the others leave."""
+    return torch.where(sizes < 0, total - sizes.clamp(min=0).sum(dtype=sizes.dtype), sizes)
 
 
 def concatenation_exact(*parts: Any, options: Options) -> Any:

@@ -49,7 +49,7 @@ def _innermost_first(paddings: list[Any]) -> list[Any]:
 def pad_with(x: torch.Tensor, around: list[int], value: torch.Tensor) -> torch.Tensor:
     """``x`` with a value around it that is a tensor. around: as F.pad has it."""
     inside = F.pad(torch.ones_like(x, dtype=torch.bool), around, value=False)
-    return torch.where(inside, F.pad(x, around), value.to(x.dtype))
+    return torch.where(inside, F.pad(x, around), value.to(x.dtype).reshape(()))
 
 
 def mirror_pad(x: Tensor, paddings: Tensor, *, options: Options) -> Tensor:

@@ -140,6 +140,7 @@ def cumsum(x: Tensor, axis: Tensor, *, options: Options) -> Tensor:
     Source: LiteRT tflite/kernels/internal/reference/cumsum.h, CumSum.
     """
     along = ints(axis)[0]
+    along = along % x.ndim if isinstance(along, int) else along
     exclusive, reverse = options.get("exclusive", False), options.get("reverse", False)
     if exclusive or reverse:
         return running_sum(x, along, exclusive, reverse)
@@ -151,7 +152,8 @@ def running_sum(x: torch.Tensor, axis: int, exclusive: bool, reverse: bool) -> t
     """The sum along an axis so far; ``exclusive``: before each place; ``reverse``: from the end."""
     x = x.flip(axis) if reverse else x
     if exclusive:  # one place later: a zero comes in, the last goes
-        x = F.pad(x, [0, 0] * (x.ndim - 1 - axis % x.ndim) + [1, -1])
+        place = axis % x.ndim
+        x = F.pad(x, [0, 0] * (x.ndim - 1 - place) + [1, 0]).narrow(place, 0, x.shape[axis])
     x = x.cumsum(axis, dtype=x.dtype)
     return x.flip(axis) if reverse else x
 
@@ -183,13 +185,21 @@ def _index_dtype(options: Options) -> torch.dtype:
 def top_k_v2(x: Any, k: Tensor, *, options: Options) -> list[Any]:
     """The k largest along the last axis, falling, and their places; of equals the first comes first.
 
-    x: [..., n], k: [] -> [..., k] and [..., k], INT32 or INT16. torch.topk promises no order of equals.
+    x: [..., n], k: [] -> [..., k] and [..., k], INT32 or INT16.
     Source: LiteRT tflite/kernels/topk_v2.cc, TopContainer.
     """
     count = ints(k)[0]
-    count = max(count, 0) if isinstance(count, int) else count
-    found = torch.sort(x, dim=-1, descending=True, stable=True)
-    return [found[0][..., :count], found[1][..., :count].to(options.outputs[1].dtype)]
+    found = top_k(x, max(count, 0) if isinstance(count, int) else count)
+    return [found[0], found[1].to(options.outputs[1].dtype)]
+
+
+@helper
+def top_k(x: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The largest along the last axis, falling, and their places; of equals the first comes first."""
+    if torch.onnx.is_in_onnx_export():  # torch.topk promises no order of equals, ONNX's TopK does
+        return torch.topk(x, count)
+    values, places = torch.sort(x, dim=-1, descending=True, stable=True)
+    return values[..., :count], places[..., :count]
 
 
 def broadcast_gradient_args(x: Any, y: Any, *, options: Options) -> list[Any]:

@@ -44,18 +44,13 @@ def resize_nearest_neighbor(x: Any, size: Any, *, options: Options) -> Any:
 
 @helper
 def bilinear_from_corner(x: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
-    """Bilinear resizing whose cell i lies at i * old size / new size. x: [N, C, H, W] -> [N, C, *size]."""
-    for axis, new in ((2, size[0]), (3, size[1])):
-        old = x.shape[axis]
-        place = torch.arange(new, dtype=x.dtype, device=x.device) * (old / new)
-        lower = place.floor()
-        shape = [1, 1, 1, 1]
-        shape[axis] = -1
-        part = (place - lower).reshape(shape)
-        lower = lower.long()
-        upper = torch.clamp(lower + 1, max=old - 1)
-        x = x.index_select(axis, lower) * (1 - part) + x.index_select(axis, upper) * part
-    return x
+    """Bilinear resizing whose cell i lies at i * old size / new size. x: [N, C, H, W] -> [N, C, *size].
+
+    With one cell more on both sides, that is what align_corners does.
+    """
+    height, width = size
+    x = F.pad(x, (0, 1, 0, 1), mode="replicate")
+    return F.interpolate(x, size=(height + 1, width + 1), mode="bilinear", align_corners=True)[:, :, :-1, :-1]
 
 
 @helper
@@ -84,9 +79,9 @@ def resize_bilinear_exact(x: Any, size: Any, *, options: Options) -> Any:
 def bilinear_integers(x: torch.Tensor, size: tuple[int, int], aligned: bool, centred: bool) -> torch.Tensor:
     """Bilinear resizing of integers in fixed point. x: [N, C, H, W] -> [N, C, *size], halves away from 0."""
     kind = x.dtype
-    x = x.to(torch.int32 if kind == torch.int8 else torch.int64)
-    for axis, new in ((2, size[0]), (3, size[1])):
-        old = x.shape[axis]
+    y = x.permute(0, 2, 3, 1).to(torch.int32 if kind == torch.int8 else torch.int64)  # all channels are copied at once
+    for axis, new in ((2, size[1]), (1, size[0])):
+        old = y.shape[axis]
         step = (1024 * old + new // 2) // new
         if aligned and new > 1:
             step = (1024 * (old - 1) + (new - 1) // 2) // (new - 1)
@@ -95,17 +90,20 @@ def bilinear_integers(x: torch.Tensor, size: tuple[int, int], aligned: bool, cen
         upper = ((place + 1023) >> 10).clamp(0, old - 1)
         shape = [1, 1, 1, 1]
         shape[axis] = -1
-        part = (place - 1024 * lower).to(x.dtype).reshape(shape)
-        x = x.index_select(axis, lower) * (1024 - part) + x.index_select(axis, upper) * part
-    return torch.div(x + torch.where(x > 0, 1 << 19, -(1 << 19)), 1 << 20, rounding_mode="trunc").to(kind)
+        part = (place - 1024 * lower).to(y.dtype).reshape(shape)
+        first = y.index_select(axis, lower)
+        y = y.index_select(axis, upper).sub_(first).mul_(part).add_(first, alpha=1024)
+    rounded = y.add_(y >= 0).add_((1 << 19) - 1) >> 20
+    return rounded.to(kind).permute(0, 3, 1, 2)
 
 
 @helper
 def bilinear_rounded(x: torch.Tensor, size: tuple[int, int], aligned: bool, centred: bool) -> torch.Tensor:
     """Bilinear resizing of integers from 0 up in float32, as four products. x: [N, C, H, W] -> [N, C, *size]."""
+    y = x.permute(0, 2, 3, 1)  # all channels are copied at once
     parts, cells = [], []
-    for axis, new in ((2, size[0]), (3, size[1])):
-        old = x.shape[axis]
+    for axis, new in ((1, size[0]), (2, size[1])):
+        old = y.shape[axis]
         scale = torch.scalar_tensor(old, dtype=torch.float32) / new
         if aligned and new > 1:
             scale = torch.scalar_tensor(old - 1, dtype=torch.float32) / (new - 1)
@@ -113,15 +111,16 @@ def bilinear_rounded(x: torch.Tensor, size: tuple[int, int], aligned: bool, cent
         place = (place + 0.5) * scale - 0.5 if centred else place * scale
         lower = place.floor().clamp(min=0)
         part = place - lower
-        parts.append(part.reshape(-1, 1) if axis == 2 else part)
+        parts.append(part.reshape(-1, *[1] * (3 - axis)))
         cells.append((lower.long().clamp(max=old - 1), place.ceil().long().clamp(0, old - 1)))
     (top, bottom), (left, right) = cells
     down, along = parts
-    total = x.index_select(2, top).index_select(3, left) * (1 - down) * (1 - along)
-    total = total + x.index_select(2, bottom).index_select(3, left) * down * (1 - along)
-    total = total + x.index_select(2, top).index_select(3, right) * (1 - down) * along
-    total = total + x.index_select(2, bottom).index_select(3, right) * down * along
-    return (total + 0.5).to(x.dtype)
+    above, below = y.index_select(1, top), y.index_select(1, bottom)
+    total = above.index_select(2, left) * (1 - down) * (1 - along)
+    total = total + below.index_select(2, left) * down * (1 - along)
+    total = total + above.index_select(2, right) * (1 - down) * along
+    total = total + below.index_select(2, right) * down * along
+    return (total + 0.5).to(x.dtype).permute(0, 3, 1, 2)
 
 
 EXACT = {"RESIZE_BILINEAR": resize_bilinear_exact}

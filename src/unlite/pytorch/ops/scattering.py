@@ -78,7 +78,7 @@ def sum_segments(x: torch.Tensor, segments: torch.Tensor, count: int | None) -> 
     """The sum of the rows of each segment. ``count`` segments; where that is None, as many as the last one says."""
     if count is None:
         count = int(segments[-1]) + 1 if len(segments) else 0
-    return x.new_zeros([count, *x.shape[1:]]).index_add(0, segments, x)
+    return x.new_zeros([count, *x.shape[1:]]).index_add(0, segments.long(), x)
 
 
 def _unsorted(how: str) -> Callable[..., Any]:

@@ -41,7 +41,7 @@ def squeeze(x: Tensor, *, options: Options) -> Tensor:
 
     Source: LiteRT tflite/kernels/squeeze.cc, Prepare.
     """
-    axes = list(options.get("squeeze_dims", None) or [])
+    axes = sorted({axis % x.ndim for axis in options.get("squeeze_dims", None) or []})
     axes = axes or [axis for axis, size in enumerate(example_shape(x)) if size == 1]
     return x.squeeze(tuple(axes)) if axes else x
 

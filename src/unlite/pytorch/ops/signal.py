@@ -34,7 +34,7 @@ def signal_window(x: Tensor, weights: Tensor, *, options: Options) -> Tensor:
 @helper
 def bit_length(x: Tensor) -> Tensor:
     """How many binary digits each number has; 0 for 0. x: not negative."""
-    return (x.unsqueeze(-1) >= (torch.ones(63, dtype=torch.int64) << torch.arange(63))).sum(-1)
+    return (x.unsqueeze(-1) >= 2 ** torch.arange(63)).sum(-1)
 
 
 @helper
@@ -45,9 +45,9 @@ def largest_magnitude(x: Tensor) -> Tensor:
     """
     values = x.reshape(-1).to(torch.int64)
     places = torch.arange(values.shape[0])
-    start = torch.where(values == -32768, places, -1).amax()
+    start = torch.where(values == -32768, places, -1).max()
     magnitudes = torch.where((places == start + 1) & (start >= 0), values, values.abs())
-    found = torch.where(places > start, magnitudes, -32768).amax()
+    found = torch.where(places > start, magnitudes, -32768).max()
     return torch.where(start < 0, found.clamp(min=0), found)
 
 
@@ -59,7 +59,7 @@ def auto_scale(x: Tensor) -> tuple[Tensor, Tensor]:
     """
     largest = largest_magnitude(x)
     bits = torch.where(largest > 0, 15 - bit_length(largest.clamp(min=0)), 0)
-    return (x.to(torch.int64) << bits).to(torch.int16), bits.to(torch.int32)
+    return torch.bitwise_left_shift(x.to(torch.int64), bits).to(torch.int16), bits.to(torch.int32)
 
 
 def signal_fft_auto_scale(x: Any, *, options: Options) -> list[Any]:
@@ -131,8 +131,7 @@ def signal_filter_bank_square_root(x: Any, scale_bits: Any, *, options: Options)
 
     Source: tflite-micro signal/src/square_root_64.cc, square_root_32.cc.
     """
-    root: Any = rounded_square_root(x) >> scale_bits
-    return root.to(torch.uint32)  # type: ignore[no-any-return]
+    return torch.bitwise_right_shift(rounded_square_root(x), scale_bits).to(torch.uint32)
 
 
 @helper
@@ -140,7 +139,7 @@ def rounded_square_root(x: Tensor) -> Tensor:
     """The square root, rounded, of uint64; where the upper half is empty it is at most 65535. -> int64."""
     number = x.to(torch.int64)  # the same 64 bits: sums and products below are right modulo 2 ** 64
     real = torch.where(number < 0, number.to(torch.float64) + 2.0**64, number.to(torch.float64))
-    root = real.sqrt().to(torch.int64).clamp(max=0xFFFFFFFF)
+    root = real.sqrt().clamp(max=0xFFFFFFFF).to(torch.int64)
     root = root - (number - root * root < 0).to(torch.int64)
     rest = number - root * root
     root = root + (rest > 2 * root).to(torch.int64)
@@ -201,6 +200,13 @@ def signal_pcan(x: Any, noise: Any, gains: Any, *, options: Options) -> Tensor:
 
 
 @helper
+def shifted_left(x: Tensor, count: Tensor) -> Tensor:
+    """X shifted left by so many bits, right where the count is negative."""
+    left = torch.bitwise_left_shift(x, count.clamp(min=0))
+    return torch.where(count > 0, left, torch.bitwise_right_shift(x, (-count).clamp(min=0)))
+
+
+@helper
 def gain_of(noise: Tensor, gains: Tensor) -> Tensor:
     """The gain for each noise: its polynomial, of the table's row for its number of bits. -> int64.
 
@@ -209,12 +215,12 @@ def gain_of(noise: Tensor, gains: Tensor) -> Tensor:
     noise = noise.to(torch.int64)
     row = bit_length(noise)
     place = torch.where(noise > 2, 4 * row - 6, 0)
-    part = torch.where(row < 11, noise << (11 - row).clamp(min=0), noise >> (row - 11).clamp(min=0)) & 0x3FF
+    part = shifted_left(noise, 11 - row) & 0x3FF
     first, second, third = (gains[place + i].to(torch.int32) for i in range(3))
     part = part.to(torch.int32)
     curve = ((((third * part) >> 5) + (second << 5)) * part + (1 << 14)) >> 15
-    polynomial = (curve + first).to(torch.int16)
-    return torch.where(noise > 2, polynomial, gains[noise.clamp(max=2)]).to(torch.int64)
+    polynomial = (curve + first).to(torch.int16).to(torch.int64)
+    return torch.where(noise > 2, polynomial, gains[torch.where(noise > 2, 2, noise)].to(torch.int64))
 
 
 @helper
@@ -243,8 +249,7 @@ def fixed_point_log(x: Tensor, shift: int, scale: int) -> Tensor:
     """
     x = (x.to(torch.int64) << shift) & 0xFFFFFFFF
     whole = (bit_length(x) - 1).clamp(min=0)
-    part = x - (torch.ones_like(x) << whole)
-    part = torch.where(whole < 16, part << (16 - whole).clamp(min=0), part >> (whole - 16).clamp(min=0))
+    part = shifted_left(x - 2**whole, 16 - whole)
     ends = torch.arange(129, dtype=torch.float64) / 128
     table = torch.floor(65536 * (torch.log2(1 + ends) - ends) + 0.5).to(torch.int64)
     chord = part.clamp(min=0) >> 9

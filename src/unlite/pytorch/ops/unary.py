@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from unlite.pytorch.fixed_point import inverse_square_root
-from unlite.pytorch.quantized import factor, scale_twice, store
+from unlite.pytorch.quantized import dequantize, factor, scale_twice, store
 from unlite.pytorch.tables import each, tabulated
 
 if TYPE_CHECKING:
@@ -119,6 +119,17 @@ def absolute_exact(x: Any, *, options: Options) -> Any:
     return store(x, target.zero_point, *target.range, target.dtype)
 
 
+def sqrt_exact(x: Any, *, options: Options) -> Any:
+    """SQRT of integers, in float32, cut off instead of rounded; of numbers below 0, which LiteRT refuses, that of 0.
+
+    Source: LiteRT tflite/kernels/elementwise.cc, SqrtEvalQuantized.
+    """
+    source, target = options.inputs[0], options.output
+    real = dequantize(x, source.scale, source.zero_point).clamp(min=0)
+    root = torch.sqrt(real.double()).float()  # PyTorch's own root of float32 may be off in the last digit
+    return store((root / target.scale).to(torch.int64), target.zero_point, *target.range, target.dtype)
+
+
 def rsqrt_exact(x: Any, *, options: Options) -> Any:
     """RSQRT of integers of 8 bits; the largest number for 0, and below, where LiteRT refuses to run.
 
@@ -162,6 +173,7 @@ EXACT = {
     "ABS": each(absolute_exact),
     "EXP": tabulated(exp),
     "LOG": log_exact,
+    "SQRT": each(sqrt_exact),
     "RSQRT": rsqrt_of_integers,
 }
 MOVES = ("ZEROS_LIKE",)
