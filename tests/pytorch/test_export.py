@@ -18,6 +18,8 @@ from unlite.comparison.inputs import make_inputs  # noqa: E402
 from unlite.comparison.torch_run import module_inputs  # noqa: E402
 from unlite.model.model import open_model  # noqa: E402
 from unlite.pytorch.module import to_torch  # noqa: E402
+from unlite.pytorch.ops.bits import same_bytes  # noqa: E402
+from unlite.pytorch.ops.reducing import top_k  # noqa: E402
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,12 +45,8 @@ def _one_of_each() -> list[Any]:
 
 
 EACH = _one_of_each()
-NOT_IN_ONNX = {
-    "BITCAST": "aten.view.dtype",  # ONNX reads the bits of a number as another from opset 26 on
-    "LSH_PROJECTION": "aten.view.dtype",
-    "TOPK_V2": "aten.sort.stable",  # TopK says it; unlite.to_onnx has that translation
-}
-"""Operators that PyTorch's own exporter to ONNX refuses: the ATen operation that it does not translate."""
+WRITTEN_FOR_ONNX = {"EMBEDDING_LOOKUP_SPARSE", "LSH_PROJECTION", "TOPK_V2"}
+"""Operators whose plain calls PyTorch's exporter to ONNX would refuse, or write as a graph that is not valid."""
 
 
 def _module(case: dict[str, Any]) -> tuple[Any, tuple[Any, ...]]:
@@ -79,24 +77,66 @@ def test_compile(case: dict[str, Any]) -> None:
         _judge(case, torch.compile(module, backend="aot_eager", fullgraph=True)(*args))
 
 
-def _for_onnx() -> list[Any]:
-    """Some cases, and those that the exporter is known to refuse."""
-    refused = [p for p in EACH if p.values[0] is not None and NOT_IN_ONNX.keys() & set(p.values[0]["ops"])]
-    return [*EACH[::40], *(p for p in refused if p not in EACH[::40])]
+def _run_in_onnx(module: torch.nn.Module, *args: torch.Tensor) -> list[torch.Tensor]:
+    """What ONNX Runtime gives for what PyTorch's own exporter makes of a module."""
+    pytest.importorskip("onnxscript", reason="ONNX is not installed (extra 'onnx')")
+    from tests.onnx.running import session
+
+    made: Any = torch.onnx.export(module, args, dynamo=True, verbose=False)
+    runner = session(made.model_proto.SerializeToString())
+    given = {end.name: value.numpy() for end, value in zip(runner.get_inputs(), args, strict=True)}
+    return [torch.from_numpy(value) for value in runner.run(None, given)]
 
 
-@pytest.mark.parametrize("case", _for_onnx())
+@pytest.mark.parametrize("case", [p for p in EACH if p.values[0] and WRITTEN_FOR_ONNX & set(p.values[0]["ops"])])
 @pytest.mark.filterwarnings("ignore")  # the exporter's own
 def test_onnx(case: dict[str, Any]) -> None:
-    pytest.importorskip("onnxscript", reason="ONNX is not installed (extra 'onnx')")
     module, args = _module(case)
-    lacking = {NOT_IN_ONNX[name] for name in case["ops"] if name in NOT_IN_ONNX}
-    try:
-        torch.onnx.export(module, args, dynamo=True, optimize=False, verbose=False)
-    except torch.onnx.OnnxExporterError as error:
-        assert any(f"torch.ops.{name}" in str(error) for name in lacking), str(error)[:2000]
-    else:
-        assert not lacking, f"PyTorch's exporter has learned {lacking}"
+    _judge(case, _run_in_onnx(module, *args))
+
+
+class Calls(torch.nn.Module):
+    """One call after another on the same inputs."""
+
+    def __init__(self, *calls: Any) -> None:
+        super().__init__()
+        self.calls = calls
+
+    def forward(self, *args: torch.Tensor) -> list[torch.Tensor]:
+        return [value for call in self.calls for value in call(*args)]
+
+
+@pytest.mark.filterwarnings("ignore")  # the exporter's own
+def test_bits_in_onnx() -> None:
+    generator = np.random.default_rng(1)
+    real = generator.integers(-(2**31), 2**31, 20_000).astype("i4").view("f4")
+    powers = np.ldexp(np.float32(1), np.arange(-149, 128)).astype("f4")
+    special = np.array([0, -0.0, np.inf, -np.inf, np.finfo("f4").max, np.finfo("f4").tiny], "f4")
+    real = np.concatenate([real[~np.isnan(real)], powers, -np.nextafter(powers, 0), np.nextafter(powers, 9), special])
+    halves = np.arange(2**16).astype("u2").view("f2")
+    halves = halves[~np.isnan(halves)]
+    module = Calls(
+        lambda x, y, i, j: [same_bytes(x, torch.int32), same_bytes(x, torch.uint8), same_bytes(y, torch.int16)],
+        lambda x, y, i, j: [same_bytes(i, torch.float32), same_bytes(j, torch.float16), same_bytes(j, torch.int8)],
+        lambda x, y, i, j: [same_bytes(j.reshape(-1, 2), torch.int32)],
+    )
+    i, j = real.view("i4"), halves.view("i2")
+    found = _run_in_onnx(module, *(torch.from_numpy(each) for each in (real, halves, i, j)))
+    wanted = [i, real.view("u1").reshape(-1, 4), j, real, halves, j.view("i1").reshape(-1, 2), j.view("i4")]
+    for result, expected in zip(found, wanted, strict=True):
+        assert result.numpy().dtype == expected.dtype
+        assert result.numpy().tobytes() == expected.tobytes()  # the sign of 0 too
+
+
+@pytest.mark.filterwarnings("ignore")  # the exporter's own
+def test_order_of_equals_in_onnx() -> None:
+    values = np.random.default_rng(1).integers(-5, 5, (3, 50))  # many equals
+    calls = [lambda x, kind=kind: top_k(x.to(kind), 20) for kind in (torch.float32, torch.int32, torch.int64)]
+    found = _run_in_onnx(Calls(*calls), torch.from_numpy(values))
+    order = np.argsort(-values, axis=-1, kind="stable")[:, :20]
+    for result, places in zip(found[::2], found[1::2], strict=True):
+        assert np.array_equal(places.numpy(), order)
+        assert np.array_equal(result.numpy(), np.take_along_axis(values, order, -1))
 
 
 @pytest.mark.parametrize("layout", ["nhwc", "nchw"])
