@@ -276,3 +276,29 @@ def test_axes_of_a_value() -> None:
     assert back is not None
     assert np.array_equal(back, vector)
     assert as_file(vector, (1, 0), 1) is None
+
+
+@needs_coreml
+@pytest.mark.parametrize("requantize", ["round", "none"])
+def test_core_ml_on_the_grid_of_the_file(shared: Path, tmp_path: Path, requantize: str) -> None:
+    """Every quantized tensor keeps its place in the program; what it means is told on the grid that it is on."""
+    from unlite.comparison.coreml_run import run_coreml
+
+    model = unlite.open(place(shared, QUANTIZED))
+    path = tmp_path / "m.mlpackage"
+    unlite.to_coreml(model, precision="float32", requantize=requantize).save(str(path))
+    found = run_coreml(path, model.main, make_inputs(model))
+    assert found.rounds == (requantize == "round")
+    assert {tensor.index for op in model.main.operators for tensor in op.outputs} <= set(found.values)
+
+
+@pytest.mark.parametrize(("off", "verdict"), [(5e-8, "same"), (1e-6, "different")])
+def test_scores_are_right_to_the_last_bit_of_1(off: float, verdict: str) -> None:
+    from tests.pytorch.litert import Made, one_operator
+
+    x = np.linspace(-18, -16, 8).astype("f4")
+    data = one_operator("LOGISTIC", [x], [Made("FLOAT32", x.shape)])
+    module = unlite.to_torch(data)
+    node = next(node for node in module.graph.nodes if node.target is torch.sigmoid)
+    node.target = lambda values: torch.sigmoid(values) + off
+    assert compare(data, module, [x]).verdict == verdict

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from unlite.comparison.candidate import Candidate, file_values, input_for, output_from
-from unlite.comparison.names import from_metadata
+from unlite.comparison.names import REQUANTIZE, from_metadata
 from unlite.comparison.torch_run import carried
 from unlite.errors import InvalidTypeError, UnsupportedFormatError
 
@@ -82,4 +82,5 @@ def run_coreml(package: Any, subgraph: Subgraph, inputs: Sequence[Array]) -> Can
     )
     named = {name: value for name, value in results.items() if name in wanted}
     rounding = HALF_STEPS if "fp16" in program.types() else 0.0
-    return Candidate(RUNTIME, file_values(subgraph, named, places, outputs), rounding=rounding)
+    rounds = program.metadata.get(REQUANTIZE) == "round"
+    return Candidate(RUNTIME, file_values(subgraph, named, places, outputs), rounding=rounding, rounds=rounds)

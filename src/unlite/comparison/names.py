@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from torch import fx
 
-IO, TENSORS = "unlite.io", "unlite.tensors"
+IO, TENSORS, REQUANTIZE = "unlite.io", "unlite.tensors", "unlite.requantize"
 MOST_AXES = 16
 
 

@@ -82,12 +82,12 @@ class _Converted:
     Args:
         runtime: What runs it, for people.
         run: Gives the candidate for subgraph, inputs, the reference's values, and what gives the module beside.
-        bridge: Gives the module beside.
+        bridge: Gives the module beside, for whether it puts values on the grids of quantized tensors.
     """
 
     is_isolable = False
 
-    def __init__(self, runtime: str, run: Callable[..., Candidate], bridge: Callable[[], fx.GraphModule]) -> None:
+    def __init__(self, runtime: str, run: Callable[..., Candidate], bridge: Callable[[bool], fx.GraphModule]) -> None:
         self.runtime = runtime
         self._run = run
         self._make = bridge
@@ -96,7 +96,7 @@ class _Converted:
 
     def _bridge(self) -> fx.GraphModule:
         if self._made is None:
-            self._made = self._make()
+            self._made = self._make(self._candidate is not None and self._candidate.rounds)
         return self._made
 
     def judge(
@@ -148,8 +148,8 @@ def other_side(model: Model, other: Any, signature: str | None, quantized: str) 
     except ImportError:
         raise MissingExtraError("torch", extra="torch", purpose="running a converted model") from None
 
-    def bridge() -> fx.GraphModule:
-        return _to_torch(model, signature, "float")
+    def bridge(rounds: bool) -> fx.GraphModule:
+        return _to_torch(model, signature, "float", "round" if rounds else "none")
 
     if other is None:
         return _Module(_to_torch(model, signature, quantized))
@@ -184,7 +184,7 @@ def other_side(model: Model, other: Any, signature: str | None, quantized: str) 
             return folder.run(module(), subgraph, inputs, known)
 
         return _Converted(
-            "the folder's model.py in PyTorch", run_folder, lambda: _to_torch(model, signature, folder.quantized)
+            "the folder's model.py in PyTorch", run_folder, lambda _: _to_torch(model, signature, folder.quantized)
         )
     raise InvalidTypeError(f"a module, a model or a path is wanted to compare with, not {other!r:.60}.")
 
@@ -194,7 +194,7 @@ def _is_converted(path: str) -> bool:
     return path.rstrip("/\\").lower().endswith((*ONNX, *CORE_ML)) or os.path.isdir(path)
 
 
-def _to_torch(model: Model, signature: str | None, quantized: str) -> fx.GraphModule:
+def _to_torch(model: Model, signature: str | None, quantized: str, requantize: str = "none") -> fx.GraphModule:
     from unlite.pytorch.module import to_torch
 
-    return to_torch(model, signature=signature, quantized=quantized)
+    return to_torch(model, signature=signature, quantized=quantized, requantize=requantize)

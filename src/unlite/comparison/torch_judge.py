@@ -50,6 +50,9 @@ NOISE_FACTOR = 8.0  # times what an operator's own rounding was measured to be
 MOST_NOISE = 1e-2  # of the range: what moves by more on inputs that differ in their last bit is not rounding
 QUANTIZED_STEPS = 2.0  # real arithmetic on the same inputs stays that close to integers that were rounded
 HYBRID_PART = 0.02  # of the range: activations were quantized to 8 bits on the way
+BOUNDED = ("LOGISTIC", "SOFTMAX", "TANH")
+"""Operators whose results are parts of 1. Kernels compute them so: near 0 they are right to the last bit of 1."""
+LAST_BIT_OF_1 = float(np.finfo(np.float32).eps)
 
 
 class TorchJudge:
@@ -184,6 +187,8 @@ class TorchJudge:
         if reference.dtype.name == "bfloat16":
             reference = reference.astype(np.float32)
             noise = max(noise, value_span(reference) / 128)  # its last bit
+        if tensor.producer is not None and tensor.producer.name in BOUNDED and reference.dtype.kind == "f":
+            noise = max(noise, LAST_BIT_OF_1)
         if is_quantized(tensor) and value.dtype.is_floating_point:
             quantization = tensor.quantization
             if quantization is not None and quantization.scale:

@@ -46,7 +46,7 @@ def to_coreml(
 
     User-defined metadata: ``unlite.io``, a list of what the inputs and outputs are (``layout.record_ends``, with
     ``feature``, the name in the program, and ``zero_point``); ``unlite.tensors``, value of the program -> [subgraph,
-    tensor index, order of its axes or null].
+    tensor index, order of its axes or null]; ``unlite.requantize``, as the argument.
 
     Args:
         model: A Model, a path, or bytes.
@@ -99,6 +99,7 @@ def to_coreml(
     ends = prepare(module, graph, taken, file_layout=io_layout == "file")
     made = convert(module, graph, ends, target=target, precision=precision, labels=labels, known=schemes(opened))
     made.user_defined_metadata["unlite.io"] = json.dumps(ends.facts)
+    made.user_defined_metadata["unlite.requantize"] = requantize
     describe(made, opened, graph, ends)
     return made
 

@@ -23,7 +23,7 @@ LAYOUTS = ("nchw", "nhwc")
 def to_onnx(
     model: Any,
     *,
-    quantized: str = "qdq",
+    quantized: str | None = None,
     real_io: bool = False,
     layout: str = "nchw",
     signature: str | None = None,
@@ -42,7 +42,8 @@ def to_onnx(
         quantized: What becomes of quantized tensors. ``"qdq"``: QuantizeLinear and DequantizeLinear with the file's
             scales stand around operators on real numbers, and weights stay as small as they are in the file.
             ``"float"``: nothing is rounded, weights are float32. ``"exact"``: integer arithmetic as LiteRT's reference
-            kernels do it, bit for bit, slower. Float models are the same in all three.
+            kernels do it, bit for bit, slower. Float models are the same in all three. None: ``"exact"`` where
+            activations are real and kernels quantize them on the way (dynamic range), ``"qdq"`` elsewhere.
         real_io: Quantized inputs and outputs become real numbers, float32; else they keep the file's type.
         layout: ``"nchw"``: pictures have their channels first, inside and, where convolutions reach them, at inputs and
             outputs. ``"nhwc"``: the file's order.
@@ -79,7 +80,7 @@ def to_ir(
     model: Model,
     graph: Subgraph,
     *,
-    quantized: str = "qdq",
+    quantized: str | None = None,
     real_io: bool = False,
     layout: str = "nchw",
     custom: Mapping[str, Callable[..., Any]] | None = None,
@@ -92,8 +93,12 @@ def to_ir(
     from unlite.onnx.optimize import optimize
     from unlite.onnx.properties import describe
     from unlite.onnx.quantization import quantize_ends, store_constants
+    from unlite.onnx.scores import keep_digits
+    from unlite.pytorch.hybrid import quantizes_inside
     from unlite.pytorch.module import to_torch
 
+    if quantized is None:
+        quantized = "exact" if quantizes_inside(graph) else "qdq"
     if quantized not in QUANTIZED:
         raise InvalidValueError(f"quantized={quantized!r} is not there; it is one of {', '.join(QUANTIZED)}.")
     if layout not in LAYOUTS:
@@ -107,6 +112,7 @@ def to_ir(
         custom=custom,
     )
     facts = module.meta["unlite.io"]
+    keep_digits(module)
     ends = prepare(module, graph)
     made = export(module, ends, graph, opset_of(graph))
     names = give_names(made, ends, graph)
@@ -116,4 +122,5 @@ def to_ir(
     optimize(made)
     give_initial_values(made, ends)
     describe(made, model, facts, names.places)
+    made.metadata_props["unlite.requantize"] = "round" if quantized == "qdq" else "none"
     return made

@@ -122,7 +122,7 @@ def _captured(module: torch.nn.Module, ends: Ends, graph: Subgraph) -> torch.exp
     memories = [memory.initial for memory in ends.memories]
     for free in _free_axes(ends, graph):
         examples = [
-            value.new_zeros([2 if axis in axes else size for axis, size in enumerate(value.shape)])
+            value.new_zeros([max(size, 2) if axis in axes else size for axis, size in enumerate(value.shape)])
             for value, axes in zip(ends.examples, free, strict=True)
         ]
         shapes: Any = [

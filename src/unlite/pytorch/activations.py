@@ -58,7 +58,7 @@ def activated(x: Any, activation: str, held: Tensor | None = None) -> Any:
     if activation == "RELU6" and high > 6 - step / 2:
         return relu6(x)
     if activation in ("RELU", "RELU6"):
-        return torch.clamp(x, 0, high)
+        return torch.clamp(x, 0.0, high)
     return torch.clamp(activate(x) if activate is not None else x, low, high)
 
 

@@ -78,9 +78,17 @@ CLOSE = 1e-5  # of the largest value; both sides make the same calls, and nearly
 
 
 def check_equal(module: fx.GraphModule, network: torch.nn.Module, inputs: Sequence[torch.Tensor]) -> None:
-    """Runs a lowered module and what was written of it. Raises UnliteError where they differ."""
+    """Runs a lowered module and what was written of it. Raises UnliteError where they differ.
+
+    Inputs that are smaller than what the module could be lowered for are repeated up to that.
+    """
     import torch
 
+    examples = [node.meta["val"] for node in module.graph.nodes if node.op == "placeholder"]
+    for place, (example, given) in enumerate(zip(examples, inputs, strict=True)):
+        repeats = [-(-most // max(size, 1)) for size, most in zip(given.shape, example.shape, strict=True)]
+        if max(repeats, default=1) > 1:
+            inputs = [*inputs[:place], given.tile(repeats), *inputs[place + 1 :]]
     results = []
     for each in (module, network):
         torch.manual_seed(0)

@@ -50,7 +50,7 @@ def to_torch(
     """
     from unlite.pytorch.carrying import Carrying
     from unlite.pytorch.layout import record_ends, to_channels_first
-    from unlite.pytorch.lower import Lowering
+    from unlite.pytorch.lower import lowered
 
     _check_choice("quantized", quantized, ("float", "exact"))
     _check_choice("layout", layout, ("nhwc", "nchw"))
@@ -60,7 +60,7 @@ def to_torch(
     opened = open_model(model)
     graph = opened.signatures[signature].subgraph if signature is not None else opened.subgraphs[subgraph]
     carrying = Carrying(exact=quantized == "exact", rounds=requantize == "round", integer_ends=integer_io)
-    module = Lowering(graph, custom, carrying=carrying).run()
+    module = lowered(graph, custom, carrying)
     module.meta["unlite.quantized"] = quantized
     record_ends(module, graph)
     if layout == "nchw":

@@ -67,20 +67,10 @@ def slice_by_size(x: Tensor, begin: Tensor, size: Tensor) -> Tensor:
     return x
 
 
-def slice_update(
-    x: Tensor,
-    update: Tensor,
-    *,
-    begin: Tensor,
-    end: Tensor,
-    stride: Tensor | None = None,
-    begin_mask: Tensor | None = None,
-    end_mask: Tensor | None = None,
-    squeeze_mask: Tensor | None = None,
-) -> Tensor:
-    """x, with ``update`` in place of the slice."""
+def slice_update(x: Tensor, update: Tensor, **span: Tensor | None) -> Tensor:
+    """x, with ``update`` in place of the slice that ``slice_by_index`` takes for the same span."""
     places = torch.arange(x.numel()).reshape(x.shape)
-    chosen = slice_by_index(places, begin, end, stride, begin_mask, end_mask, squeeze_mask)
+    chosen = slice_by_index(places, **span)  # type: ignore[arg-type]
     flat = x.reshape(-1).clone()
     flat[chosen.reshape(-1)] = update.broadcast_to(chosen.shape).reshape(-1)
     return flat.reshape(x.shape)
