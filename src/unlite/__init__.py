@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from unlite.model.quantization import Quantization as Quantization
     from unlite.onnx.convert import to_onnx as to_onnx
     from unlite.pytorch.module import to_torch as to_torch
-    from unlite.pytorch.store import store_weights as store_weights
-    from unlite.pytorch.weights import load_weights as load_weights
+    from unlite.pytorch.weights.load import load_weights as load_weights
+    from unlite.pytorch.weights.store import store_weights as store_weights
 
 _HOMES = {
     "Model": "unlite.model.model:Model",
@@ -33,10 +33,10 @@ _HOMES = {
     "compare": "unlite.comparison.compare:compare",
     "from_c_array": "unlite.model.c_array:from_c_array",
     "from_json": "unlite.model.json:from_json",
-    "load_weights": "unlite.pytorch.weights:load_weights",
+    "load_weights": "unlite.pytorch.weights.load:load_weights",
     "open": "unlite.model.model:open_model",
     "run": "unlite.comparison.run:run",
-    "store_weights": "unlite.pytorch.store:store_weights",
+    "store_weights": "unlite.pytorch.weights.store:store_weights",
     "to_c_array": "unlite.model.c_array:to_c_array",
     "to_coreml": "unlite.coreml.module:to_coreml",
     "to_json": "unlite.model.json:to_json",

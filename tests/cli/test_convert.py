@@ -78,7 +78,7 @@ def test_different(
 
 def test_no_compare_still_loads(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     loaded: list[Any] = []
-    from unlite.pytorch import folder
+    from unlite.pytorch.source import folder
 
     original = folder.load_folder
     monkeypatch.setattr(folder, "load_folder", lambda path: loaded.append(path) or original(path))
@@ -90,7 +90,7 @@ def test_no_compare_still_loads(model: Path, tmp_path: Path, monkeypatch: pytest
 def test_a_result_that_does_not_load_is_not_written(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from unlite.pytorch.source_frame import Frame
+    from unlite.pytorch.source.frame import Frame
 
     monkeypatch.setattr(Frame, "loader", lambda _: ["def load() -> None:", "    raise ValueError('broken')"])
     assert convert(model, "-o", tmp_path / "out", "--no-compare") == 2
@@ -101,7 +101,7 @@ def test_a_result_that_does_not_load_is_not_written(
 def test_source_that_computes_something_else_is_not_written(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from unlite.pytorch.statements import Forward
+    from unlite.pytorch.source.statements import Forward
 
     original = Forward.lines
 
@@ -181,7 +181,7 @@ def test_an_interruption_leaves_nothing(model: Path, tmp_path: Path, monkeypatch
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    for place in ("unlite.pytorch.folder.load_folder", "safetensors.torch.save_file", "os.fsync"):
+    for place in ("unlite.pytorch.source.folder.load_folder", "safetensors.torch.save_file", "os.fsync"):
         with monkeypatch.context() as patch:
             patch.setattr(place, interrupt)
             assert convert(model, "-o", out, "--no-compare") == 130

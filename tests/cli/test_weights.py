@@ -145,7 +145,7 @@ def renamed() -> bytes:
 def test_states_with_keys_of_their_own(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     torch = pytest.importorskip("torch")
     from unlite.pytorch.module import to_torch
-    from unlite.pytorch.source import write_source
+    from unlite.pytorch.source.write import write_source
 
     model.write_bytes(renamed())
     net = to_torch(model)

@@ -27,7 +27,7 @@ from unlite.model.paths import assign_path
 from unlite.model.requantize import stored_values
 from unlite.model.weight_files import open_weights, write_weights
 from unlite.model.weights import keyed_constants, put_weights, read_weights
-from unlite.pytorch.weight_layout import torch_axes
+from unlite.pytorch.weights.axes import torch_axes
 
 
 def litert(data: bytes | Path):

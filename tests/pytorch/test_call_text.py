@@ -10,7 +10,7 @@ pytest.importorskip("torch", reason="PyTorch is not installed (extra 'torch')")
 
 import torch
 
-from unlite.pytorch.call_text import torch_name, without_last_defaults
+from unlite.pytorch.source.call_text import torch_name, without_last_defaults
 
 X, W, B = "x", "w", "b"  # what stands for tensors
 

@@ -26,8 +26,8 @@ from tests.pytorch.suite import SUITE, as_tensor, cases  # noqa: E402
 
 import unlite  # noqa: E402
 from unlite.errors import CorruptFileError  # noqa: E402
-from unlite.pytorch.folder import load_folder  # noqa: E402
-from unlite.pytorch.source import write_source  # noqa: E402
+from unlite.pytorch.source.folder import load_folder  # noqa: E402
+from unlite.pytorch.source.write import write_source  # noqa: E402
 
 
 def model(shared: Path, name: str) -> Path:

@@ -13,8 +13,8 @@ from unlite.cli import main
 from unlite.errors import UnliteError, UnsupportedFormatError
 from unlite.model.model import open_model
 from unlite.model.weights import keyed_constants, put_weights, read_weights
-from unlite.pytorch.files import read_pth, write_pth
-from unlite.pytorch.weight_layout import torch_axes
+from unlite.pytorch.weights.axes import torch_axes
+from unlite.pytorch.weights.files import read_pth, write_pth
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (extra 'torch')")
 

@@ -13,8 +13,8 @@ from tests.pytorch.suite import SUITE, as_tensor, cases  # noqa: E402
 from torch import fx  # noqa: E402
 
 from unlite.errors import InvalidValueError, UnliteError  # noqa: E402
-from unlite.pytorch.axis_orders import Link, one_to_one  # noqa: E402
-from unlite.pytorch.layout import to_channels_first  # noqa: E402
+from unlite.pytorch.layout.axis_orders import Link, one_to_one  # noqa: E402
+from unlite.pytorch.layout.channels_first import to_channels_first  # noqa: E402
 from unlite.pytorch.module import to_torch  # noqa: E402
 from unlite.pytorch.ops.padding import pad_same  # noqa: E402
 from unlite.pytorch.ops.pads import mirror  # noqa: E402

@@ -24,11 +24,11 @@ torch = pytest.importorskip("torch")
 from safetensors.torch import load_file  # noqa: E402
 
 from unlite.model.model import open_model  # noqa: E402
-from unlite.pytorch.folder import load_folder  # noqa: E402
-from unlite.pytorch.lines import WIDTH, wrapped  # noqa: E402
 from unlite.pytorch.module import to_torch  # noqa: E402
-from unlite.pytorch.naming import Identifiers, class_name, literal, own_name, quoted  # noqa: E402
-from unlite.pytorch.source import Source, write_source  # noqa: E402
+from unlite.pytorch.source.folder import load_folder  # noqa: E402
+from unlite.pytorch.source.lines import WIDTH, wrapped  # noqa: E402
+from unlite.pytorch.source.naming import Identifiers, class_name, literal, own_name, quoted  # noqa: E402
+from unlite.pytorch.source.write import Source, write_source  # noqa: E402
 
 REAL = (
     "blazeface_front_fp16",
@@ -262,7 +262,7 @@ def test_hostile_names(tmp_path: Path) -> None:
 @settings(max_examples=30)
 @given(st.lists(st.text(max_size=40), min_size=7, max_size=7))
 def test_any_names(names: list[str]) -> None:
-    from unlite.pytorch.source import Writer
+    from unlite.pytorch.source.write import Writer
 
     model = open_model(two_layers([name.encode("utf-8", "replace").decode() for name in names]))
     assert_harmless(Writer(to_torch(model), model.main).source())
@@ -368,7 +368,7 @@ def test_one_layer(tmp_path: Path) -> None:
 def test_every_helper_can_be_written(tmp_path: Path) -> None:
     """Each helper alone, with what it calls: valid source without names that are not there."""
     import unlite.pytorch.ops  # noqa: F401 - the families register their helpers
-    from unlite.pytorch.helper_text import HelperTexts
+    from unlite.pytorch.source.helper_text import HelperTexts
     from unlite.pytorch.trace import HELPERS
 
     for place, function in enumerate(sorted(HELPERS, key=lambda function: (function.__module__, function.__name__))):

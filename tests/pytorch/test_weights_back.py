@@ -16,8 +16,8 @@ from torch import nn
 
 import unlite
 from unlite.errors import InvalidTypeError, InvalidValueError, UnsupportedFormatError
-from unlite.pytorch.folder import load_folder
-from unlite.pytorch.source import write_source
+from unlite.pytorch.source.folder import load_folder
+from unlite.pytorch.source.write import write_source
 
 WAYS = ("nhwc", "nchw", "folder")
 

@@ -20,7 +20,7 @@ LIBRARIES = ("torch",)
 
 def is_own(path: str) -> bool:
     """Whether a folder holds what convert wrote, unchanged, and nothing else."""
-    from unlite.pytorch.folder import is_written
+    from unlite.pytorch.source.folder import is_written
 
     return is_written(path)
 
@@ -41,7 +41,7 @@ def write(model: Model, arguments: argparse.Namespace, path: str) -> Callable[[]
         from unlite.comparison.compare import Reference
         from unlite.comparison.inputs import graph_of
         from unlite.comparison.torch_run import module_inputs
-        from unlite.pytorch.folder import check_equal
+        from unlite.pytorch.source.folder import check_equal
 
         with kept:
             judge = reference or kept.enter_context(Reference(model, signature=key))
@@ -61,9 +61,9 @@ def _written(model: Model, arguments: argparse.Namespace, path: str) -> tuple[An
     import torch
 
     from unlite.comparison.inputs import graph_of
-    from unlite.pytorch.folder import load_folder
     from unlite.pytorch.module import to_torch
-    from unlite.pytorch.source import write_source
+    from unlite.pytorch.source.folder import load_folder
+    from unlite.pytorch.source.write import write_source
 
     torch.set_num_threads(1)  # LiteRT runs beside; threads that wait for each other double the processor time
     os.mkdir(path)

@@ -9,7 +9,7 @@ from unlite.cli.output import new_parser, print_facts, print_json, printable
 from unlite.cli.progress import progress
 from unlite.errors import InvalidValueError
 from unlite.model.model import open_model
-from unlite.pytorch.weight_layout import torch_axes
+from unlite.pytorch.weights.axes import torch_axes
 
 if TYPE_CHECKING:
     import argparse
@@ -97,7 +97,7 @@ def _take(arguments: argparse.Namespace) -> dict[str, Any]:
     axes = AXES[layout]
     with open_model(arguments.file) as model, progress("writing", model.file.size) as advance:
         if arguments.output.endswith((".pth", ".pt")):
-            from unlite.pytorch.files import write_pth
+            from unlite.pytorch.weights.files import write_pth
 
             weights = read_weights(model, dequantize=arguments.dequantize, axes=axes)
             report = write_pth(_told(weights, advance), arguments.output)
@@ -139,7 +139,7 @@ def _put(arguments: argparse.Namespace) -> dict[str, Any]:
     layout = arguments.layout
     metadata: dict[str, str] = {}
     if arguments.file.endswith((".pth", ".pt")):
-        from unlite.pytorch.files import read_pth
+        from unlite.pytorch.weights.files import read_pth
 
         arrays: Any = read_pth(arguments.file)
     else:
@@ -166,8 +166,8 @@ def _put_state(
     model: Model, arrays: Any, metadata: dict[str, str], axes: Axes | None, arguments: argparse.Namespace
 ) -> dict[str, Any]:
     """The state of a converted network; or arrays of constants, where scales are to follow them."""
-    from unlite.pytorch.state_origins import state_origins
-    from unlite.pytorch.store import store_arrays
+    from unlite.pytorch.weights.state_origins import state_origins
+    from unlite.pytorch.weights.store import store_arrays
 
     origins = state_origins(model, arrays, metadata, arguments.file, axes)
     known = {key: origin for key, origin in origins.items() if origin is not None}

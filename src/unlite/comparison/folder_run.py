@@ -33,7 +33,7 @@ from unlite.comparison.torch_run import (
     tensors_of,
 )  # fmt: skip
 from unlite.errors import UnsupportedFormatError
-from unlite.pytorch.folder import LARGEST_HEADER, MARK, SOURCE, WEIGHTS, load_folder
+from unlite.pytorch.source.folder import LARGEST_HEADER, MARK, SOURCE, WEIGHTS, load_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

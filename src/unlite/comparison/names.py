@@ -3,10 +3,10 @@
 An ONNX file holds it in ``metadata_props``, a Core ML package in ``user_defined_metadata``, under the same two keys:
 
 ``unlite.io``
-    JSON of ``module.meta["unlite.io"]``, see ``pytorch/layout.py``: what each input and output is.
+    JSON of ``module.meta["unlite.io"]``, see ``pytorch/layout/channels_first.py``: what each input and output is.
 ``unlite.tensors``
     JSON of ``{value: [subgraph, tensor, axes]}``. A value of that name is this tensor of the file, permuted by ``axes``
-    (null: in the file's order), see ``pytorch/axis_orders.py``.
+    (null: in the file's order), see ``pytorch/layout/axis_orders.py``.
 """
 
 from __future__ import annotations

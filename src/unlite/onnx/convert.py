@@ -94,7 +94,7 @@ def to_ir(
     from unlite.onnx.properties import describe
     from unlite.onnx.quantization import quantize_ends, store_constants
     from unlite.onnx.scores import keep_digits
-    from unlite.pytorch.hybrid import quantizes_inside
+    from unlite.pytorch.carrying import quantizes_inside
     from unlite.pytorch.module import to_torch
 
     if quantized is None:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import onnx_ir as ir
 
+from unlite.pytorch.unique_names import UniqueNames
+
 if TYPE_CHECKING:
     from unlite.model.subgraph import Subgraph
     from unlite.onnx.ends import Ends, Stored, Traced
@@ -95,8 +97,7 @@ class Names:
     def __init__(self) -> None:
         self.places: dict[str, Place] = {}
         self.constants: dict[ir.Value, Stored] = {}
-        self._taken: set[str] = set()
-        self._counts: dict[str, int] = {}
+        self._names = UniqueNames()
         self._given: set[ir.Value] = set()
 
     def give(self, value: ir.Value, name: str, traced: Traced | None = None) -> None:
@@ -110,17 +111,11 @@ class Names:
 
     def make(self, name: str) -> str:
         """A name like ``name``: text that UTF-8 can write, with a number behind it where that is taken."""
-        plain = name.encode("utf-8", "replace").decode("utf-8").strip() or "tensor"
-        made = plain
-        while made in self._taken:
-            self._counts[plain] = self._counts.get(plain, 1) + 1
-            made = f"{plain}_{self._counts[plain]}"
-        self._taken.add(made)
-        return made
+        return self._names.take(name.encode("utf-8", "replace").decode("utf-8").strip() or "tensor")
 
     def release(self, name: str) -> None:
         """Gives a name free."""
-        self._taken.discard(name)
+        self._names.release(name)
 
     def finish(self, made: ir.Model) -> None:
         """Gives values that are no tensors other names, where theirs are taken."""

@@ -9,8 +9,8 @@ import onnx_ir as ir
 
 from unlite.onnx.nodes import constant, node, put_first
 from unlite.onnx.opsets import onnx_types
+from unlite.pytorch.arithmetic.quantized import RANGES
 from unlite.pytorch.carrying import has_grid
-from unlite.pytorch.quantized import RANGES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

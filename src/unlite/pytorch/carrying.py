@@ -17,9 +17,10 @@ from unlite.errors import CorruptFileError
 from unlite.model.constants import spread
 from unlite.model.tensor import check_quantizable
 from unlite.pytorch.activations import SATURATING, activated
+from unlite.pytorch.arithmetic.quantized import RANGES, dequantize, quantize
+from unlite.pytorch.calls import CALLS, reached
 from unlite.pytorch.constants import Constant
 from unlite.pytorch.dtypes import torch_dtype
-from unlite.pytorch.quantized import RANGES, dequantize, quantize
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -83,6 +84,22 @@ def signed_values(tensor: Tensor) -> NDArray[np.float32]:
     """The real numbers of weights that ``holds_signed``."""
     scale, _ = spread(tensor, check_quantizable(tensor))
     return (tensor.numpy().view("int8") * scale).astype("float32")
+
+
+def quantizes_inside(graph: Subgraph) -> bool:
+    """Whether activations are real in a graph, and operators quantize them on the way for integer weights."""
+    operators = [operator for each in reached(graph) for operator in each.operators]
+    return any(_is_hybrid(operator) for operator in operators) and not any(
+        is_quantized(tensor) for operator in operators for tensor in operator.outputs if tensor is not None
+    )
+
+
+def _is_hybrid(operator: Operator) -> bool:
+    if operator.name in CALLS:
+        return False
+    inputs = [tensor for tensor in operator.inputs if tensor is not None]
+    weights = [tensor for tensor in inputs if tensor.is_constant and is_quantized(tensor)]
+    return bool(weights) and any(tensor.dtype == "FLOAT32" and not tensor.is_constant for tensor in inputs)
 
 
 def has_grid(tensor: Tensor) -> bool:

@@ -49,7 +49,7 @@ def to_torch(
         UnsupportedOperatorError: operators without a meaning here; all of them are listed.
     """
     from unlite.pytorch.carrying import Carrying
-    from unlite.pytorch.layout import record_ends, to_channels_first
+    from unlite.pytorch.layout.channels_first import record_ends, to_channels_first
     from unlite.pytorch.lower import lowered
 
     _check_choice("quantized", quantized, ("float", "exact"))

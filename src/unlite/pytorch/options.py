@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from unlite.errors import InvalidValueError
+from unlite.pytorch.arithmetic.quantized import RANGES
 from unlite.pytorch.carrying import is_quantized
 from unlite.pytorch.dtypes import torch_dtype
-from unlite.pytorch.quantized import RANGES
 
 if TYPE_CHECKING:
     from unlite.model.operator import Operator

@@ -6,7 +6,7 @@ and ``OWN_ACTIVATION``: names whose functions apply the fused activation themsel
 For quantized="exact", where quantized tensors are their stored integers: ``MOVES`` names operators that only hand
 values on, whose function serves as it is; ``EXACT`` (and ``EXACT_CUSTOM``) has name -> function on integers for the
 others. Such a function does all that the kernel does: fused activation, rounding, saturation. Most are made from the
-operator's one function by what stands in ``unlite.pytorch.exact``.
+operator's one function by what stands in ``unlite.pytorch.arithmetic.exact``.
 """
 
 from __future__ import annotations

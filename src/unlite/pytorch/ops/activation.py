@@ -11,10 +11,10 @@ import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
 
 from unlite.errors import UnsupportedOperatorError
 from unlite.pytorch import activations
-from unlite.pytorch.exact import constant, round_away
-from unlite.pytorch.fixed_point import divide_by_power
-from unlite.pytorch.quantized import factor, scale_twice, store
-from unlite.pytorch.tables import each, tabulated
+from unlite.pytorch.arithmetic.exact import constant, round_away
+from unlite.pytorch.arithmetic.fixed_point import divide_by_power
+from unlite.pytorch.arithmetic.quantized import factor, scale_twice, store
+from unlite.pytorch.arithmetic.tables import each, tabulated
 from unlite.pytorch.trace import by_table
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from unlite.pytorch.exact import activation_range, constant, is_narrow, on_stored
-from unlite.pytorch.quantized import factor, look_up, requantize, rescale, scale_down, scale_twice, store
+from unlite.pytorch.arithmetic.exact import activation_range, constant, is_narrow, on_stored
+from unlite.pytorch.arithmetic.quantized import factor, look_up, requantize, rescale, scale_down, scale_twice, store
 from unlite.pytorch.trace import elementwise
 
 if TYPE_CHECKING:

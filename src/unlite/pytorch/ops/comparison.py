@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from unlite.pytorch.quantized import factor, rescale, scale_down
+from unlite.pytorch.arithmetic.quantized import factor, rescale, scale_down
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from unlite.errors import InvalidValueError
-from unlite.pytorch import quantized as q
-from unlite.pytorch.exact import constant
-from unlite.pytorch.tables import each
+from unlite.pytorch.arithmetic import quantized as q
+from unlite.pytorch.arithmetic.exact import constant
+from unlite.pytorch.arithmetic.tables import each
 from unlite.pytorch.trace import elementwise
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
 
-from unlite.pytorch.exact import accumulated
-from unlite.pytorch.hybrid import has_one_scale, hybrid, per_picture
+from unlite.pytorch.arithmetic.exact import accumulated
+from unlite.pytorch.arithmetic.hybrid import has_one_scale, hybrid, per_picture
 from unlite.pytorch.ops.padding import pad_same
 from unlite.pytorch.ops.sliding import channels_first, channels_last, known, positive, raw_integers, symmetric_padding
 from unlite.pytorch.trace import helper, ints, weight_order

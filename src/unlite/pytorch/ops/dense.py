@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
 
 from unlite.errors import UnsupportedOperatorError
-from unlite.pytorch.exact import accumulated, activation_range, centred, constant, is_integer
-from unlite.pytorch.hybrid import hybrid, is_symmetric, per_row
+from unlite.pytorch.arithmetic.exact import accumulated, activation_range, centred, constant, is_integer
+from unlite.pytorch.arithmetic.hybrid import hybrid, is_symmetric, per_row
+from unlite.pytorch.arithmetic.quantized import factor, scale_twice, store, wrapped
 from unlite.pytorch.ops.rnn import activate
 from unlite.pytorch.ops.sliding import known
-from unlite.pytorch.quantized import factor, scale_twice, store, wrapped
 from unlite.pytorch.trace import helper, ints
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
 
 from unlite.errors import InvalidValueError
-from unlite.pytorch.exact import through_real
+from unlite.pytorch.arithmetic.exact import through_real
 from unlite.pytorch.ops.reducing import top_k
 from unlite.pytorch.ops.sliding import known
 from unlite.pytorch.trace import helper, ints

@@ -14,11 +14,11 @@ import numpy as np
 import torch
 
 from unlite.errors import UnsupportedOperatorError
-from unlite.pytorch.exact import constant, is_integer
-from unlite.pytorch.fixed_point import divide_by_power, high_product, inverse_square_root
+from unlite.pytorch.arithmetic.exact import constant, is_integer
+from unlite.pytorch.arithmetic.fixed_point import divide_by_power, high_product, inverse_square_root
+from unlite.pytorch.arithmetic.quantized import factor, look_up, scale_twice
+from unlite.pytorch.arithmetic.short_fixed_point import sigmoid_entries, tanh_entries
 from unlite.pytorch.ops.lstm import lstm, unidirectional_sequence_lstm
-from unlite.pytorch.quantized import factor, look_up, scale_twice
-from unlite.pytorch.short_fixed_point import sigmoid_entries, tanh_entries
 from unlite.pytorch.trace import example_shape, helper
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from unlite.pytorch.exact import constant
-from unlite.pytorch.quantized import look_up
+from unlite.pytorch.arithmetic.exact import constant
+from unlite.pytorch.arithmetic.quantized import look_up
 from unlite.pytorch.trace import Value, helper, ints
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
 
-from unlite.pytorch.exact import constant, is_integer
-from unlite.pytorch.hybrid import hybrid_linear, in_real_type, is_symmetric, real_weight, with_real_inputs
+from unlite.pytorch.arithmetic.exact import constant, is_integer
+from unlite.pytorch.arithmetic.hybrid import hybrid_linear, in_real_type, is_symmetric, real_weight, with_real_inputs
 from unlite.pytorch.ops.rnn import activate
 from unlite.pytorch.trace import example_shape, helper
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
 
 from unlite.errors import InvalidValueError
-from unlite.pytorch.quantized import inverse_root, scale_down, scale_twice, store
+from unlite.pytorch.arithmetic.quantized import inverse_root, scale_down, scale_twice, store
 
 if TYPE_CHECKING:
     from torch import Tensor

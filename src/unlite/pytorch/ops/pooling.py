@@ -9,7 +9,7 @@ import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
 
 from unlite.errors import InvalidValueError
 from unlite.pytorch.activations import ACTIVATIONS
-from unlite.pytorch.exact import on_stored
+from unlite.pytorch.arithmetic.exact import on_stored
 from unlite.pytorch.ops.padding import pad_same
 from unlite.pytorch.ops.sliding import channels_first, channels_last, positive, raw_integers, symmetric_padding
 from unlite.pytorch.trace import helper

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
 
-from unlite.pytorch.quantized import factor, scale_twice, scale_wide, store
+from unlite.pytorch.arithmetic.quantized import factor, scale_twice, scale_wide, store
 from unlite.pytorch.trace import along_axes, elementwise, example_shape, helper, ints, reducing
 
 if TYPE_CHECKING:

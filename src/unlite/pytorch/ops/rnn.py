@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
 
-from unlite.pytorch.exact import is_integer
-from unlite.pytorch.hybrid import hybrid_linear, in_real_type, is_symmetric, linear, with_real_inputs
+from unlite.pytorch.arithmetic.exact import is_integer
+from unlite.pytorch.arithmetic.hybrid import hybrid_linear, in_real_type, is_symmetric, linear, with_real_inputs
 from unlite.pytorch.trace import helper
 
 if TYPE_CHECKING:

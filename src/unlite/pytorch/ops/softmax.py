@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
 
 from unlite.errors import UnsupportedOperatorError
-from unlite.pytorch.exact import constant
-from unlite.pytorch.fixed_point import (
+from unlite.pytorch.arithmetic.exact import constant
+from unlite.pytorch.arithmetic.fixed_point import (
     divide_by_power,
     exp_of_negative,
     high_product,
@@ -19,8 +19,8 @@ from unlite.pytorch.fixed_point import (
     leading_zeros,
     log_of_at_least_one,
 )
-from unlite.pytorch.quantized import factor, scale_twice
-from unlite.pytorch.tables import entries, interpolate
+from unlite.pytorch.arithmetic.quantized import factor, scale_twice
+from unlite.pytorch.arithmetic.tables import entries, interpolate
 from unlite.pytorch.trace import along_axes
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ import torch
 
 from unlite.errors import UnsupportedOperatorError
 from unlite.pytorch.activations import activated
-from unlite.pytorch.exact import is_integer
-from unlite.pytorch.hybrid import linear, real_weight
+from unlite.pytorch.arithmetic.exact import is_integer
+from unlite.pytorch.arithmetic.hybrid import linear, real_weight
+from unlite.pytorch.arithmetic.quantized import factor, scale_twice, store
 from unlite.pytorch.ops.rnn import activate
-from unlite.pytorch.quantized import factor, scale_twice, store
 from unlite.pytorch.trace import helper
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from unlite.pytorch.fixed_point import inverse_square_root
-from unlite.pytorch.quantized import dequantize, factor, scale_twice, store
-from unlite.pytorch.tables import each, tabulated
+from unlite.pytorch.arithmetic.fixed_point import inverse_square_root
+from unlite.pytorch.arithmetic.quantized import dequantize, factor, scale_twice, store
+from unlite.pytorch.arithmetic.tables import each, tabulated
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import fx
 
-from unlite.pytorch.axis_orders import (
+from unlite.pytorch.layout.axis_orders import (
     Axes,
     Call,
     Held,

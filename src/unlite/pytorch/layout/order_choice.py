@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from unlite.pytorch.axis_orders import AnyOrder, Axes, Link, Rule, parts_of, plain
-from unlite.pytorch.known_sizes import known_sizes
+from unlite.pytorch.layout.axis_orders import AnyOrder, Axes, Link, Rule, parts_of, plain
+from unlite.pytorch.layout.known_sizes import known_sizes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -12,10 +12,9 @@ import numpy as np
 import torch
 
 from unlite.errors import UnsupportedOperatorError
-from unlite.pytorch import quantized
 from unlite.pytorch.activations import ACTIVATIONS
-from unlite.pytorch.constants import from_array
-from unlite.pytorch.quantized import (
+from unlite.pytorch.arithmetic import quantized
+from unlite.pytorch.arithmetic.quantized import (
     dequantize,
     quantize,
     requantize,
@@ -25,6 +24,7 @@ from unlite.pytorch.quantized import (
     store,
     wrapped,
 )
+from unlite.pytorch.constants import from_array
 from unlite.pytorch.trace import Value
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ import math
 import torch
 from torch import Tensor
 
-from unlite.pytorch.fixed_point import divide_by_power, high_product
+from unlite.pytorch.arithmetic.fixed_point import divide_by_power, high_product
 from unlite.pytorch.trace import by_table, elementwise
 
 RANGES = {

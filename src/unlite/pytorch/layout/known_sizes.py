@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
 from torch import fx
 
-from unlite.pytorch.axis_orders import AnyOrder, Rule, Sizes, tensor_of
-from unlite.pytorch.layout_rules import rule_of
+from unlite.pytorch.layout.axis_orders import AnyOrder, Rule, Sizes, tensor_of
+from unlite.pytorch.layout.call_rules import rule_of
 from unlite.pytorch.ops.padding import pad_same
 from unlite.pytorch.ops.pooling import average_inside
 

@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
 from torch import fx
 
-from unlite.pytorch import axis_rules
-from unlite.pytorch.axis_orders import (
+from unlite.pytorch.layout import axis_rules
+from unlite.pytorch.layout.axis_orders import (
     AnyOrder,
     Axes,
     Broadcast,

@@ -13,10 +13,10 @@ import torch
 from torch import fx
 from torch.fx.node import map_arg
 
-from unlite.pytorch.call_text import POOLS, plain_pool, torch_name, without_defaults, without_last_defaults
-from unlite.pytorch.lines import WIDTH, Line, wrapped
-from unlite.pytorch.naming import Identifiers, Symbol, literal
-from unlite.pytorch.permutes import REDUCTIONS, is_impure
+from unlite.pytorch.source.call_text import POOLS, plain_pool, torch_name, without_defaults, without_last_defaults
+from unlite.pytorch.source.lines import WIDTH, Line, wrapped
+from unlite.pytorch.source.naming import Identifiers, Symbol, literal
+from unlite.pytorch.source.permutes import REDUCTIONS, is_impure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

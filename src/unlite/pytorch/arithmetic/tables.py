@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unlite.pytorch.exact import constant
-from unlite.pytorch.quantized import dequantize, look_up
+from unlite.pytorch.arithmetic.exact import constant
+from unlite.pytorch.arithmetic.quantized import dequantize, look_up
 from unlite.pytorch.trace import by_table
 
 if TYPE_CHECKING:

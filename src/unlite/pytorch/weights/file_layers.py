@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from unlite.pytorch.weight_layout import TRANSPARENT, WEIGHTS
+from unlite.pytorch.weights.axes import TRANSPARENT, WEIGHTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from unlite.pytorch.layers import Place
+    from unlite.pytorch.source.layers import Place
 
 WIDTH = 120  # characters of a line
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from unlite.model.quantization import Quantization
 from unlite.model.requantize import half_away, limits
-from unlite.pytorch.file_layers import stored_constant
-from unlite.pytorch.weight_layout import TRANSPARENT
+from unlite.pytorch.weights.axes import TRANSPARENT
+from unlite.pytorch.weights.file_layers import stored_constant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

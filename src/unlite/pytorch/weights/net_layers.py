@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from unlite.pytorch.file_layers import conv_signature
+from unlite.pytorch.weights.file_layers import conv_signature
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator

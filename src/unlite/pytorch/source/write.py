@@ -18,19 +18,19 @@ from torch import fx
 from torch.fx.node import map_arg
 
 from unlite.errors import SaveError
-from unlite.pytorch.block_text import Block, annotation, summary
-from unlite.pytorch.blocks import find_blocks
-from unlite.pytorch.folder import DIGEST, MARK, SOURCE, WEIGHTS
-from unlite.pytorch.helper_text import HelperTexts, without_notes
-from unlite.pytorch.integer_layers import LAYERS
-from unlite.pytorch.layers import Attributes, Member, Place, Stored, make_layers
-from unlite.pytorch.lines import WIDTH, Line, wrapped
-from unlite.pytorch.naming import MODULE_NAMES, Identifiers, class_name, literal, own_name, quoted
-from unlite.pytorch.origins import PLACES, module_origins, to_header
-from unlite.pytorch.permutes import remove_permutes
-from unlite.pytorch.source_frame import Frame, title_of
-from unlite.pytorch.statements import Forward
+from unlite.pytorch.arithmetic.integer_layers import LAYERS
+from unlite.pytorch.source.block_text import Block, annotation, summary
+from unlite.pytorch.source.blocks import find_blocks
+from unlite.pytorch.source.folder import DIGEST, MARK, SOURCE, WEIGHTS
+from unlite.pytorch.source.frame import Frame, title_of
+from unlite.pytorch.source.helper_text import HelperTexts, without_notes
+from unlite.pytorch.source.layers import Attributes, Member, Place, Stored, make_layers
+from unlite.pytorch.source.lines import WIDTH, Line, wrapped
+from unlite.pytorch.source.naming import MODULE_NAMES, Identifiers, class_name, literal, own_name, quoted
+from unlite.pytorch.source.permutes import remove_permutes
+from unlite.pytorch.source.statements import Forward
 from unlite.pytorch.trace import HELPERS
+from unlite.pytorch.weights.origins import PLACES, module_origins, to_header
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from unlite.errors import UnsupportedOperatorError
+from unlite.pytorch.unique_names import UniqueNames
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -57,45 +58,29 @@ def _plain(text: str) -> str:
 
 
 class Identifiers:
-    """Names of one scope, each given once.
+    """Identifiers of one scope, each given once.
 
     Args:
         reserved: Names that are taken.
     """
 
     def __init__(self, reserved: Iterable[str] = ()) -> None:
-        self._taken = {*keyword.kwlist, *keyword.softkwlist, *dir(builtins), *FILE_NAMES, *reserved}
-        self._counts: dict[str, int] = {}
+        self._names = UniqueNames((*keyword.kwlist, *keyword.softkwlist, *dir(builtins), *FILE_NAMES, *reserved))
 
     def make(self, name: str, fallback: str) -> str:
         """A name like ``name``, in lower case; with a number behind it where that is taken."""
         plain = _plain(name).lower()
         if not plain or plain[0].isdigit():
             plain = f"{fallback}_{plain}".rstrip("_")
-        made = plain
-        while made in self._taken:
-            self._counts[plain] = self._counts.get(plain, 1) + 1
-            made = f"{plain}_{self._counts[plain]}"
-        self._taken.add(made)
-        return made
+        return self._names.take(plain)
 
     def make_class(self, name: str) -> str:
         """A name for a class, ``name``, ``name2`` and so on."""
-        made = name
-        while made in self._taken:
-            self._counts[name] = self._counts.get(name, 1) + 1
-            made = f"{name}{self._counts[name]}"
-        self._taken.add(made)
-        return made
+        return self._names.take(name, between="")
 
     def numbered(self, name: str) -> str:
         """``name1``, ``name2`` and so on."""
-        while True:
-            self._counts[name] = self._counts.get(name, 0) + 1
-            made = f"{name}{self._counts[name]}"
-            if made not in self._taken:
-                self._taken.add(made)
-                return made
+        return self._names.take_numbered(name)
 
 
 def class_name(name: str, fallback: str = "Model") -> str:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import fx
 
-from unlite.pytorch.folder import WEIGHTS
-from unlite.pytorch.lines import wrapped
-from unlite.pytorch.naming import literal, quoted
+from unlite.pytorch.source.folder import WEIGHTS
+from unlite.pytorch.source.lines import wrapped
+from unlite.pytorch.source.naming import literal, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -14,16 +14,12 @@ import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
 
 from unlite.errors import UnsupportedOperatorError
 from unlite.pytorch.activations import ACTIVATIONS
-from unlite.pytorch.calls import CALLS, reached
-from unlite.pytorch.carrying import is_quantized
-from unlite.pytorch.exact import centred, constant, is_integer, largest_sum, sum_type, without
+from unlite.pytorch.arithmetic.exact import centred, constant, is_integer, largest_sum, sum_type, without
 from unlite.pytorch.trace import along_axes, helper
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from unlite.model.operator import Operator
-    from unlite.model.subgraph import Subgraph
     from unlite.pytorch.options import Options
 
 
@@ -172,19 +168,3 @@ def has_one_scale(options: Options) -> bool:
 def is_symmetric(options: Options) -> bool:
     """Whether the operator does not ask for asymmetric quantization of its inputs."""
     return not options.get("asymmetric_quantize_inputs", False)
-
-
-def quantizes_inside(graph: Subgraph) -> bool:
-    """Whether activations are real in a graph, and operators quantize them on the way for integer weights."""
-    operators = [operator for each in reached(graph) for operator in each.operators]
-    return any(_is_hybrid(operator) for operator in operators) and not any(
-        is_quantized(tensor) for operator in operators for tensor in operator.outputs if tensor is not None
-    )
-
-
-def _is_hybrid(operator: Operator) -> bool:
-    if operator.name in CALLS:
-        return False
-    inputs = [tensor for tensor in operator.inputs if tensor is not None]
-    weights = [tensor for tensor in inputs if tensor.is_constant and is_quantized(tensor)]
-    return bool(weights) and any(tensor.dtype == "FLOAT32" and not tensor.is_constant for tensor in inputs)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from unlite.errors import AmbiguousNameError, InvalidTypeError, InvalidValueError, NoDataError, NotFoundError
 from unlite.model.requantize import has_real_values
 from unlite.model.weights import keyed_constants, place_of
-from unlite.pytorch.file_layers import FileLayer, Part, file_layers, stored_constant, turned, upstream
-from unlite.pytorch.matching import Item, Pair, match
-from unlite.pytorch.net_layers import FOLDED, NetLayer, Network, take_apart
-from unlite.pytorch.weight_layout import torch_axes
+from unlite.pytorch.weights.axes import torch_axes
+from unlite.pytorch.weights.file_layers import FileLayer, Part, file_layers, stored_constant, turned, upstream
+from unlite.pytorch.weights.matching import Item, Pair, match
+from unlite.pytorch.weights.net_layers import FOLDED, NetLayer, Network, take_apart
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from unlite.errors import InvalidTypeError, InvalidValueError
 from unlite.model.model import open_model
-from unlite.pytorch.weight_plan import Entry, plan_weights, real_values
+from unlite.pytorch.weights.plan import Entry, plan_weights, real_values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

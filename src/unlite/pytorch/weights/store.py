@@ -13,9 +13,9 @@ from unlite.model.model import open_model
 from unlite.model.requantize import half_away, has_real_values, limits, narrowed
 from unlite.model.sparsity import dense_positions
 from unlite.model.weights import keyed_constants, put_weights
-from unlite.pytorch.new_scales import Rescaling
-from unlite.pytorch.origins import Origin, folder_origins, in_file_order, module_origins
-from unlite.pytorch.weight_plan import find_constant, plan_weights
+from unlite.pytorch.weights.new_scales import Rescaling
+from unlite.pytorch.weights.origins import Origin, folder_origins, in_file_order, module_origins
+from unlite.pytorch.weights.plan import find_constant, plan_weights
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -15,10 +15,10 @@ import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
 from torch import fx
 from torch.fx.node import map_arg
 
-from unlite.pytorch.block_text import BOUNDS, SIZED, Block, is_number, parametrize, rewrite
-from unlite.pytorch.layers import Member
-from unlite.pytorch.naming import MODULE_NAMES, Identifiers, Symbol
-from unlite.pytorch.permutes import ELEMENTWISE, axes_of, is_impure
+from unlite.pytorch.source.block_text import BOUNDS, SIZED, Block, is_number, parametrize, rewrite
+from unlite.pytorch.source.layers import Member
+from unlite.pytorch.source.naming import MODULE_NAMES, Identifiers, Symbol
+from unlite.pytorch.source.permutes import ELEMENTWISE, axes_of, is_impure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

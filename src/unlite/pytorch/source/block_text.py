@@ -12,10 +12,10 @@ import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
 from torch import fx
 from torch.fx.node import map_arg
 
-from unlite.pytorch.integer_layers import QUANTITIES
-from unlite.pytorch.layers import Member
-from unlite.pytorch.naming import MODULE_NAMES, Identifiers, Symbol
+from unlite.pytorch.arithmetic.integer_layers import QUANTITIES
 from unlite.pytorch.ops.padding import pad_same
+from unlite.pytorch.source.layers import Member
+from unlite.pytorch.source.naming import MODULE_NAMES, Identifiers, Symbol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import fx
 
-from unlite.pytorch.axis_orders import Axes, Rule, plain
-from unlite.pytorch.order_choice import CHANNELS_FIRST, Orders
+from unlite.pytorch.layout.axis_orders import Axes, Rule, plain
+from unlite.pytorch.layout.order_choice import CHANNELS_FIRST, Orders
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
 from torch import Tensor, fx, nn
 
-from unlite.pytorch.quantized import look_up, requantize
+from unlite.pytorch.arithmetic.quantized import look_up, requantize
 
 
 class IntegerConv2d(nn.Module):

@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
 from torch import fx
 
-from unlite.pytorch.integer_layers import sums_of, taken_apart, terms_of
-from unlite.pytorch.naming import MODULE_NAMES, Identifiers, own_name
-from unlite.pytorch.permutes import is_impure
-from unlite.pytorch.roles import role_of
+from unlite.pytorch.arithmetic.integer_layers import sums_of, taken_apart, terms_of
+from unlite.pytorch.source.naming import MODULE_NAMES, Identifiers, own_name
+from unlite.pytorch.source.permutes import is_impure
+from unlite.pytorch.source.roles import role_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -11,7 +11,7 @@ import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
 from torch.fx.node import _get_qualified_name
 
 from unlite.errors import UnsupportedOperatorError
-from unlite.pytorch.layers import even
+from unlite.pytorch.source.layers import even
 from unlite.pytorch.trace import HELPERS
 
 _CONVOLUTION = (None, 1, 0, 1, 1)  # bias, stride, padding, dilation, groups

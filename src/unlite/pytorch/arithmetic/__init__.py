@@ -1,0 +1,1 @@
+"""How the file's kernels compute with integers."""

@@ -1,0 +1,1 @@
+"""Channels first: the axes of pictures in PyTorch's order throughout a module."""

@@ -1,0 +1,1 @@
+"""A converted module as source that people read."""

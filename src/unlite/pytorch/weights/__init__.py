@@ -1,0 +1,1 @@
+"""Weights between a model and other networks, both ways."""
