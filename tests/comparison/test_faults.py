@@ -21,6 +21,7 @@ import unlite
 from unlite.comparison.compare import _facts, compare
 from unlite.comparison.inputs import make_inputs
 from unlite.comparison.litert import LiteRT, Run, computed
+from unlite.comparison.measured import Measured
 from unlite.comparison.torch_judge import TorchJudge
 from unlite.comparison.torch_run import NodeError, Replay, as_array
 
@@ -65,7 +66,7 @@ def one_thread() -> Iterator[None]:
 
 def judged(path: Path, *, isolated: bool = False) -> TorchJudge:
     model, module, values, run, other = prepared(path)
-    judge = TorchJudge(module, model.main, values, run.tensors, other.tensors)
+    judge = TorchJudge(module, Measured(model.main, values, run.tensors, other.tensors))
     judge.found = judge.judge(isolated=isolated)  # type: ignore[attr-defined]
     return judge
 

@@ -21,6 +21,7 @@ from unlite.cli import main
 from unlite.comparison.compare import compare
 from unlite.comparison.inputs import make_inputs
 from unlite.comparison.litert import Run, run_litert
+from unlite.comparison.measured import Measured
 from unlite.comparison.names import from_metadata
 from unlite.comparison.torch_judge import TorchJudge
 from unlite.errors import InvalidValueError, UnsupportedFormatError
@@ -92,7 +93,7 @@ class TestIntegers:
             node = next(node for node in module.graph.nodes if (0, last) in node.meta.get("tensors", ()))
             right = node.target
             node.op, node.target = "call_function", lambda *args, **kwargs: call(right, args, kwargs) - 1
-        judge = TorchJudge(module, model.main, values, default, run.tensors, allows_rounding=True)
+        judge = TorchJudge(module, Measured(model.main, values, default, run.tensors, allows_rounding=True))
         row = next(row for row in judge.judge(isolated=False) if row.index == last)
         assert row.steps == steps
         if steps == 2:

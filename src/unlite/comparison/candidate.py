@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import fx
 
+    from unlite.comparison.measured import Measured
     from unlite.comparison.result import TensorDistance
     from unlite.model.subgraph import Subgraph
     from unlite.model.tensor import Tensor
@@ -163,28 +164,12 @@ class CandidateJudge(TorchJudge):
     Args:
         candidate: What the runtime gave.
         bridge: Gives what ``to_torch`` makes of the model; it is asked for only where a tensor is past its floor.
-        subgraph, inputs, reference, other_kernels: As for ``TorchJudge``.
+        measured: What it is judged by.
     """
 
-    def __init__(
-        self,
-        candidate: Candidate,
-        bridge: Callable[[], fx.GraphModule],
-        subgraph: Subgraph,
-        inputs: Sequence[Array],
-        reference: Mapping[int, Array],
-        other_kernels: Mapping[int, Array],
-        *,
-        allows_rounding: bool = False,
-    ) -> None:
-        super().__init__(
-            torch.nn.Module(),
-            subgraph,
-            inputs,
-            reference,
-            other_kernels,
-            allows_rounding=candidate.is_exact and allows_rounding,
-        )
+    def __init__(self, candidate: Candidate, bridge: Callable[[], fx.GraphModule], measured: Measured) -> None:
+        subgraph, allows_rounding = measured.subgraph, candidate.is_exact and measured.allows_rounding
+        super().__init__(torch.nn.Module(), replace(measured, allows_rounding=allows_rounding))
         self._candidate = candidate
         if not candidate.is_exact:
             self._candidate = replace(

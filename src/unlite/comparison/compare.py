@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from unlite.comparison.inputs import graph_of, make_inputs
 from unlite.comparison.litert import LiteRT, NotRunnable, Run, computed
+from unlite.comparison.measured import Measured
 from unlite.comparison.result import DIFFERENT, NOT_COMPARABLE, SAME, Comparison
 from unlite.comparison.side import other_side
 from unlite.errors import InvalidValueError
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from unlite.comparison.result import Divergence, TensorDistance
     from unlite.comparison.side import Runner
-    from unlite.comparison.torch_judge import TorchJudge
     from unlite.model.subgraph import Subgraph
 
     Array = NDArray[Any]
@@ -207,7 +207,7 @@ def _facts(graph: Subgraph, run: Run) -> dict[int, Array]:
 
 def _compare_side(request: _Request, side: Runner, run: Run, others: dict[int, Array]) -> Comparison:
     facts = _facts(request.graph, run)
-    judge: TorchJudge = side.judge(request.graph, request.inputs, facts, others, run.kernels)
+    judge = side.judge(Measured(request.graph, request.inputs, facts, others, run.kernels != "reference"))
     tensors = judge.judge(isolated=request.mode == "isolated")
     outcome = _outcome(request.model, tensors, judge.divergence, judge.doubt, _JUDGES[run.kernels])
     return replace(outcome, runtime=side.runtime)

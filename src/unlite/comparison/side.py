@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from unlite.errors import InvalidTypeError, MissingExtraError, UnsupportedFormatError
 from unlite.model.model import Model, open_model
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable
 
-    from numpy.typing import NDArray
     from torch import fx
 
     from unlite.comparison.candidate import Candidate
+    from unlite.comparison.measured import Measured
     from unlite.comparison.torch_judge import TorchJudge
-    from unlite.model.subgraph import Subgraph
-
-    Array = NDArray[Any]
 
 ONNX, CORE_ML = (".onnx",), (".mlpackage", ".mlmodel")
 REFUSED = (".py", ".pth", ".pt")
@@ -35,14 +33,7 @@ class Runner(Protocol):
     runtime: str
     is_isolable: bool
 
-    def judge(
-        self,
-        subgraph: Subgraph,
-        inputs: Sequence[Array],
-        reference: Mapping[int, Array],
-        other_kernels: Mapping[int, Array],
-        kernels: str,
-    ) -> TorchJudge:
+    def judge(self, measured: Measured) -> TorchJudge:
         """The judge over this side, for what LiteRT gave."""
         ...
 
@@ -55,25 +46,11 @@ class _Module:
     def __init__(self, module: Any) -> None:
         self._module = module
 
-    def judge(
-        self,
-        subgraph: Subgraph,
-        inputs: Sequence[Array],
-        reference: Mapping[int, Array],
-        other_kernels: Mapping[int, Array],
-        kernels: str,
-    ) -> TorchJudge:
+    def judge(self, measured: Measured) -> TorchJudge:
         from unlite.comparison.torch_judge import TorchJudge
 
         exact = getattr(self._module, "meta", {}).get("unlite.quantized") == "exact"
-        return TorchJudge(
-            self._module,
-            subgraph,
-            inputs,
-            reference,
-            other_kernels,
-            allows_rounding=exact and kernels != "reference",
-        )
+        return TorchJudge(self._module, measured if exact else replace(measured, allows_rounding=False))
 
 
 class _Converted:
@@ -81,7 +58,7 @@ class _Converted:
 
     Args:
         runtime: What runs it, for people.
-        run: Gives the candidate for subgraph, inputs, the reference's values, and what gives the module beside.
+        run: Gives the candidate for what it is judged by, and what gives the module beside.
         bridge: Gives the module beside, for whether it puts values on the grids of quantized tensors.
     """
 
@@ -99,22 +76,12 @@ class _Converted:
             self._made = self._make(self._candidate is not None and self._candidate.rounds)
         return self._made
 
-    def judge(
-        self,
-        subgraph: Subgraph,
-        inputs: Sequence[Array],
-        reference: Mapping[int, Array],
-        other_kernels: Mapping[int, Array],
-        kernels: str,
-    ) -> TorchJudge:
+    def judge(self, measured: Measured) -> TorchJudge:
         from unlite.comparison.candidate import CandidateJudge
 
         if self._candidate is None:
-            self._candidate = self._run(subgraph, inputs, reference, self._bridge)
-        exact = kernels != "reference"
-        return CandidateJudge(
-            self._candidate, self._bridge, subgraph, inputs, reference, other_kernels, allows_rounding=exact
-        )
+            self._candidate = self._run(measured, self._bridge)
+        return CandidateJudge(self._candidate, self._bridge, measured)
 
 
 def other_side(model: Model, other: Any, signature: str | None, quantized: str) -> Runner | Model:
@@ -159,15 +126,15 @@ def other_side(model: Model, other: Any, signature: str | None, quantized: str) 
     if suffix in ONNX or type(other).__name__ == "ModelProto":
         from unlite.comparison.onnx_run import run_onnx
 
-        def run_in_onnx(subgraph: Subgraph, inputs: Sequence[Array], *_: Any) -> Candidate:
-            return run_onnx(other, subgraph, inputs)
+        def run_in_onnx(measured: Measured, _: Any) -> Candidate:
+            return run_onnx(other, measured.subgraph, measured.inputs)
 
         return _Converted("ONNX Runtime", run_in_onnx, bridge)
     if suffix in CORE_ML or type(other).__name__ == "MLModel":
         from unlite.comparison.coreml_run import RUNTIME, run_coreml
 
-        def run_in_coreml(subgraph: Subgraph, inputs: Sequence[Array], *_: Any) -> Candidate:
-            return run_coreml(other, subgraph, inputs)
+        def run_in_coreml(measured: Measured, _: Any) -> Candidate:
+            return run_coreml(other, measured.subgraph, measured.inputs)
 
         return _Converted(RUNTIME, run_in_coreml, bridge)
     if path is not None:
@@ -175,13 +142,8 @@ def other_side(model: Model, other: Any, signature: str | None, quantized: str) 
 
         folder = WrittenFolder(path)
 
-        def run_folder(
-            subgraph: Subgraph,
-            inputs: Sequence[Array],
-            known: Mapping[int, Array],
-            module: Callable[[], fx.GraphModule],
-        ) -> Candidate:
-            return folder.run(module(), subgraph, inputs, known)
+        def run_folder(measured: Measured, module: Callable[[], fx.GraphModule]) -> Candidate:
+            return folder.run(module(), measured.subgraph, measured.inputs, measured.reference)
 
         return _Converted(
             "the folder's model.py in PyTorch", run_folder, lambda _: _to_torch(model, signature, folder.quantized)

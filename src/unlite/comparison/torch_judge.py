@@ -30,16 +30,15 @@ from unlite.comparison.torch_run import (
     module_ends,
     module_inputs,
 )
+from unlite.pytorch.calls import called
 from unlite.pytorch.carrying import grid, has_grid, is_quantized
 from unlite.pytorch.dtypes import torch_dtype
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from numpy.typing import NDArray
 
+    from unlite.comparison.measured import Measured
     from unlite.model.operator import Operator
-    from unlite.model.subgraph import Subgraph
     from unlite.model.tensor import Tensor
 
     Array = NDArray[Any]
@@ -60,33 +59,17 @@ class TorchJudge:
 
     Args:
         module: What ``to_torch`` gave; any other module is compared at its outputs alone.
-        subgraph: The subgraph that it was made from.
-        inputs: Stored values, in the file's order.
-        reference: Index of a tensor -> stored values.
-        other_kernels: The same from other kernels, for the noise; empty where they do not run.
-        allows_rounding: Whether quantized integers may differ as those of the two kernels do. Then the other kernels'
-            values are what a module of integers is held against where they differ by more.
+        measured: What it is judged by.
     """
 
-    def __init__(
-        self,
-        module: torch.nn.Module,
-        subgraph: Subgraph,
-        inputs: Sequence[Array],
-        reference: Mapping[int, Array],
-        other_kernels: Mapping[int, Array],
-        *,
-        allows_rounding: bool = False,
-    ) -> None:
+    def __init__(self, module: torch.nn.Module, measured: Measured) -> None:
         self._module = module
-        self._subgraph = subgraph
-        self._inputs = inputs
-        given = {tensor.index: values for tensor, values in zip(subgraph.inputs, inputs, strict=True)}
-        self._reference = reference
-        self._other = other_kernels
+        self._subgraph, self._inputs = measured.subgraph, measured.inputs
+        self._reference, self._other = measured.reference, measured.other_kernels
+        given = {tensor.index: values for tensor, values in zip(measured.subgraph.inputs, measured.inputs, strict=True)}
         self._carries_floats = getattr(module, "meta", {}).get("unlite.quantized") != "exact"
-        self._allows_rounding = allows_rounding and bool(other_kernels)
-        self._blamed = other_kernels if self._allows_rounding else reference
+        self._allows_rounding = measured.allows_rounding and bool(measured.other_kernels)
+        self._blamed = self._other if self._allows_rounding else self._reference
         self._known = {**self._blamed, **given}
         self._distances: dict[int, TensorDistance] = {}
         self._problems: dict[int, str] = {}
@@ -214,7 +197,7 @@ class TorchJudge:
                 continue
             if any(tensor is not None and is_quantized(tensor) for tensor in (*each.inputs, *each.outputs)):
                 return self._carries_floats
-            for graph in called_graphs(each):
+            for graph in called(each):
                 if graph.index not in seen:
                     seen.add(graph.index)
                     waiting += graph.operators
@@ -326,17 +309,6 @@ def held(values: Array, tensor: Tensor) -> Array:
         return values
     scale, zero_point, low, high = grid(tensor)
     return np.clip(values, (low - zero_point) * scale, (high - zero_point) * scale)
-
-
-def called_graphs(operator: Operator) -> list[Subgraph]:
-    """The subgraphs that an operator runs: bodies of loops, branches, decompositions."""
-    options = operator.options
-    if options is None:
-        return []
-    fields = options._object.by_name
-    graphs = operator.subgraph.model.subgraphs
-    indices = [options[name] for name in fields if name.endswith("subgraph_index")]
-    return [graphs[index] for index in indices if 0 <= index < len(graphs)]
 
 
 def own_noise(replay: Replay, index: int, value: torch.Tensor) -> float:
