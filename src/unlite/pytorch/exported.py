@@ -47,13 +47,16 @@ def decomposing_where_needed(program: ExportedProgram) -> ExportedProgram:
 
 def is_decomposed(program: ExportedProgram, table: Mapping[Any, Callable[..., Any]]) -> bool:
     """Whether a program stays as it is when it is decomposed by a table, which says what becomes of a call."""
-    return all(_stays(node.target, table) for node in program.graph.nodes if node.op == "call_function")
-
-
-def _stays(call: Any, table: Mapping[Any, Callable[..., Any]]) -> bool:
-    if not isinstance(call, torch._ops.OpOverload):
-        return call is operator.getitem
-    if call in table or call._schema.is_mutable:
+    calls = {node.target for node in program.graph.nodes if node.op == "call_function"} - {operator.getitem}
+    if not all(isinstance(call, torch._ops.OpOverload) for call in calls):
         return False
-    composite = torch._C._dispatch_has_kernel_for_dispatch_key(call._name, "CompositeImplicitAutograd")
-    return not composite or call in torch.export.default_decompositions()  # conversions are composite, and not listed
+    composite = {call for call in calls if _is_composite(call)}
+    listed = torch.export.default_decompositions() if composite else {}  # conversions are composite, and not listed
+    return not any(call in table or call._schema.is_mutable for call in calls) and all(
+        call in listed for call in composite
+    )
+
+
+def _is_composite(call: Any) -> bool:
+    found: bool = torch._C._dispatch_has_kernel_for_dispatch_key(call._name, "CompositeImplicitAutograd")
+    return found
