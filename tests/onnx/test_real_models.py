@@ -30,7 +30,6 @@ REFUSED = {
     "person_detect_ethosu": "ethos-u",
     "sentencepiece_flex": "FlexSentencepieceOp",
     "whitespace_tokenizer_flex": "FlexUnicodeDecodeWithOffsets",
-    "audio_preprocessor_signal_ops": "ONNX Runtime does not load it",
 }
 """What cannot be converted, and a word of the reason."""
 APART = {

@@ -129,11 +129,12 @@ def test_bounds_of_blocks_are_parameters(shared: Path, tmp_path: Path) -> None:
         results = [network(*inputs_of(module)).numpy() for network in (load_folder(tmp_path / "out"), module)]
     # Their pictures lie differently in memory, so that convolutions add in another order; a wrong bound is 1e-2 apart.
     np.testing.assert_allclose(*results, rtol=0, atol=1e-5 * abs(results[1]).max())
-    # MobileNetV2: of its 17 blocks, 10 add their input, 4 halve the picture; the first one does not expand.
+    # MobileNetV2: of its 17 blocks, 10 add their input, 4 halve the picture; the first one does not expand, nor repeat.
     assert source.text.count(" = InvertedResidual(") == 10
     assert source.text.count(" = DownsamplingInvertedBottleneck(") == 4
-    (first,) = (line for line in source.text.splitlines() if "self.block1 = " in line)
-    assert "= SeparableConv(32, 16, low=-4.4" in first
+    assert source.text.count(" = InvertedBottleneck(") == 2
+    (block,) = (line for line in source.text.splitlines() if "self.block10 = " in line)
+    assert "= InvertedBottleneck(64, 96, 384, high=1.58" in block
 
 
 def test_parts_of_a_loop(shared: Path, tmp_path: Path) -> None:
