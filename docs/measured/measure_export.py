@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 MODELS = Path(__file__).parents[3] / "shared" / "models"
 RESULT = Path(__file__).with_name("export.json")
 LAYOUTS = ("nchw", "nhwc")
-MOST_SECONDS = 360
+MOST_SECONDS = 900
 
 
 class Late(BaseException):
