@@ -149,11 +149,17 @@ def _free_axes(ends: Ends, graph: Subgraph) -> list[list[set[int]]]:
 
 @contextmanager
 def _unread_functions() -> Iterator[None]:
-    """Keeps onnxscript from parsing the text of its 450 functions, for each one's domain, each time it lists them."""
-    from onnxscript import values
+    """Keeps onnxscript from parsing the text of its functions, for each one's domain, each time it lists them.
 
-    functions: Any = values.TracedOnnxFunction
-    whole = functions.function_ir
+    A version of onnxscript that keeps them elsewhere is left as it is: it is slower, and gives the same.
+    """
+    import onnxscript
+
+    functions: Any = getattr(getattr(onnxscript, "values", None), "TracedOnnxFunction", None)
+    whole = getattr(functions, "function_ir", None)
+    if whole is None:
+        yield
+        return
     functions.function_ir = property(_Named)
     try:
         yield

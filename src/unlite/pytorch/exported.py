@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 def without_decompositions(program: ExportedProgram) -> ExportedProgram:
     """The program in the ATen dialect, which converters ask for, with its composite calls kept.
 
-    What ``program.run_decompositions({})`` gives, in a tenth of the time where no call is other than it says: in place
-    of others, or a conversion.
+    What ``program.run_decompositions({})`` gives, without tracing where that would change no call.
     """
     if not is_decomposed(program, {}):
         decomposed: ExportedProgram = program.run_decompositions({})
