@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -248,3 +250,25 @@ def test_help_has_examples(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["convert", "--help"])
     assert "examples:\n  unlite convert" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("target", "ending"), [("onnx", ".onnx"), ("coreml", ".mlpackage")])
+def test_the_command_leaves_out_what_it_does_not_use(target: str, ending: str, model: Path, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime" if target == "onnx" else "coremltools")
+    given = ["unlite", "convert", str(model), "--to", target, "-o", str(tmp_path / f"out{ending}"), "--json"]
+    script = (
+        f"import sys; from unlite.cli import main; sys.argv = {given!r}; code = main(); "
+        "left = {'networkx.classes', 'torch.distributed.tensor._ops', 'coremltools.optimize.torch.quantization'}; "
+        "assert 'torch._dynamo' in sys.modules; assert not left & sys.modules.keys(); sys.exit(code)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False, text=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["output"] == str(tmp_path / f"out{ending}")
+
+
+def test_a_process_of_others_keeps_its_modules(model: Path, tmp_path: Path) -> None:
+    import torch
+
+    available = torch.distributed.is_available
+    assert convert(model, "-o", tmp_path / "out", "--no-compare") == 0
+    assert torch.distributed.is_available is available

@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given[0] not in COMMANDS:
         return _unknown(given[0])
     try:
-        code = _run(given[0], given[1:])
+        code = _run(given[0], given[1:], is_alone=arguments is None)
         sys.stdout.flush()
         return code
     except UnliteError as error:
@@ -82,7 +82,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _run(command: str, arguments: list[str]) -> int:
+def _run(command: str, arguments: list[str], *, is_alone: bool) -> int:
+    """Runs a command, which is told whether the process is there for it alone."""
+    from argparse import Namespace
     from importlib import import_module
 
     module = import_module(f"unlite.cli.{command.replace('-', '_')}")
@@ -90,7 +92,7 @@ def _run(command: str, arguments: list[str]) -> int:
     if not arguments and command != "doctor":
         parser.print_help()
         return TROUBLE
-    return int(module.run(parser.parse_args(arguments)))
+    return int(module.run(parser.parse_args(arguments, Namespace(is_alone=is_alone))))
 
 
 def _unknown(command: str) -> int:

@@ -6,13 +6,14 @@ like, one file per row of ``TARGETS``.
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
+from contextlib import ExitStack
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
+from unlite.cli.light_work import work_lightly
 from unlite.cli.new_output import NewOutput
 from unlite.cli.output import new_parser, print_json, printable
 from unlite.errors import InvalidValueError, MissingExtraError, UnsupportedOperatorError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
+    from unlite.comparison.compare import Reference
     from unlite.comparison.result import Comparison
     from unlite.model.model import Model
 
@@ -102,10 +104,10 @@ class Target(Protocol):
         """Whether what is at ``path`` may be replaced."""
         ...
 
-    def write(self, model: Model, arguments: argparse.Namespace, path: str) -> Callable[[], Comparison]:
+    def write(self, model: Model, arguments: argparse.Namespace, path: str) -> Callable[[Reference], Comparison]:
         """Writes the result to ``path``, a free name with the ending of ``-o``, and checks that it loads.
 
-        Returns what compares it with LiteRT.
+        Returns what compares it with LiteRT, which is called before ``path`` is renamed.
         """
         ...
 
@@ -133,16 +135,11 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-RARELY = (200_000, 20, 20)
-"""When garbage is collected: what exporters make mostly stays, and looking for it takes a tenth of a conversion."""
-
-
 def run(arguments: argparse.Namespace) -> int:
     """Converts; returns 0, 1 or 2."""
     for flag, (targets, _) in OPTIONS.items():
         if getattr(arguments, flag.lstrip("-").replace("-", "_")) and arguments.to not in targets:
             raise InvalidValueError(f"{flag} is an option of --to {' and '.join(targets)}, not of {arguments.to}.")
-    gc.set_threshold(*RARELY)
     target: Any = import_module(f"unlite.cli.convert_{arguments.to}")
     _check_libraries(target)
     with open_model(arguments.model) as model:
@@ -172,12 +169,21 @@ def _check_libraries(target: Target) -> None:
 
 def _convert(model: Model, target: Target, arguments: argparse.Namespace) -> dict[str, Any]:
     """Writes the result; what ``--json`` prints."""
-    with NewOutput(arguments.output, target.is_own) as new:
+    with ExitStack() as stack:
+        new = stack.enter_context(NewOutput(arguments.output, target.is_own))
+        reference = None
+        if not arguments.no_compare:
+            from unlite.comparison.compare import Reference
+
+            # LiteRT runs beside us from here on, while PyTorch is loaded and the model is converted.
+            reference = stack.enter_context(Reference(model, signature=arguments.signature))
+        if arguments.is_alone:
+            work_lightly()
         compare = target.write(model, arguments, new.temporary)
-        if arguments.no_compare:
+        if reference is None:
             new.keep()
             return _verdict(arguments.output, NOT_COMPARED, "--no-compare was given; it loads.", None)
-        comparison = compare()
+        comparison = compare(reference)
         divergence = comparison.first_divergence
         is_kept = comparison.verdict != "different" or arguments.keep
         if is_kept:

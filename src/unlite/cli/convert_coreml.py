@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
+    from unlite.comparison.compare import Reference
     from unlite.comparison.result import Comparison
     from unlite.model.model import Model
 
@@ -25,7 +26,7 @@ def is_own(path: str) -> bool:
     return is_marked(path)
 
 
-def write(model: Model, arguments: argparse.Namespace, path: str) -> Callable[[], Comparison]:
+def write(model: Model, arguments: argparse.Namespace, path: str) -> Callable[[Reference], Comparison]:
     """Writes the package, and loads what was written."""
     from unlite.coreml.evaluate import Program
     from unlite.coreml.images import ImageInput
@@ -53,10 +54,8 @@ def write(model: Model, arguments: argparse.Namespace, path: str) -> Callable[[]
 
         write_script(model, path, arguments.mac_script, package=arguments.output, signature=arguments.signature)
 
-    def compare() -> Comparison:
+    def compare(reference: Reference) -> Comparison:
         """What was written, evaluated, against LiteRT."""
-        from unlite.comparison.compare import compare as compare_models
-
-        return compare_models(model, path, signature=arguments.signature)
+        return reference.compare(path)
 
     return compare

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
 
+    from unlite.comparison.compare import Reference
     from unlite.comparison.result import Comparison
     from unlite.model.model import Model
 
@@ -22,7 +23,7 @@ def is_own(path: str) -> bool:
     return is_written(path)
 
 
-def write(model: Model, arguments: argparse.Namespace, path: str) -> Callable[[], Comparison]:
+def write(model: Model, arguments: argparse.Namespace, path: str) -> Callable[[Reference], Comparison]:
     """Writes the file, checks it, and loads it in ONNX Runtime."""
     from unlite.onnx.convert import to_ir
     from unlite.onnx.files import write as write_file
@@ -38,10 +39,8 @@ def write(model: Model, arguments: argparse.Namespace, path: str) -> Callable[[]
     )
     write_file(made, path)
 
-    def compare() -> Comparison:
+    def compare(reference: Reference) -> Comparison:
         """What was written, against LiteRT."""
-        from unlite.comparison.compare import compare as compare_models
-
-        return compare_models(model, path, signature=key)
+        return reference.compare(path)
 
     return compare

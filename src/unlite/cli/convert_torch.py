@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Mapping
 
+    from unlite.comparison.compare import Reference
     from unlite.comparison.result import Comparison
     from unlite.model.model import Model
 
@@ -25,28 +25,18 @@ def is_own(path: str) -> bool:
     return is_written(path)
 
 
-def write(model: Model, arguments: argparse.Namespace, path: str) -> Callable[[], Comparison]:
+def write(model: Model, arguments: argparse.Namespace, path: str) -> Callable[[Reference], Comparison]:
     """Writes the folder, and loads what was written."""
-    from unlite.comparison.compare import Reference
+    module, network, lines = _written(model, arguments, path)
 
-    key = arguments.signature
-    with ExitStack() as stack:
-        # LiteRT runs beside us from here on, while PyTorch is loaded and the model is converted.
-        reference = None if arguments.no_compare else stack.enter_context(Reference(model, signature=key))
-        module, network, lines = _written(model, arguments, path)
-        kept = stack.pop_all()
-
-    def compare() -> Comparison:
+    def compare(reference: Reference) -> Comparison:
         """What was written against the graph that it was written of, and that graph against LiteRT."""
-        from unlite.comparison.compare import Reference
         from unlite.comparison.inputs import graph_of
         from unlite.comparison.torch_run import module_inputs
         from unlite.pytorch.source.folder import check_equal
 
-        with kept:
-            judge = reference or kept.enter_context(Reference(model, signature=key))
-            check_equal(module, network, module_inputs(module, graph_of(model, key), judge.inputs))
-            found = judge.compare(module)
+        check_equal(module, network, module_inputs(module, graph_of(model, arguments.signature), reference.inputs))
+        found = reference.compare(module)
         divergence = found.first_divergence
         if divergence is None or divergence.operator is None:
             return found

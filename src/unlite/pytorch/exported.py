@@ -6,6 +6,7 @@ import operator
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch._export.utils import _check_valid_to_preserve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -49,10 +50,8 @@ def is_decomposed(program: ExportedProgram, table: Mapping[Any, Callable[..., An
     calls = {node.target for node in program.graph.nodes if node.op == "call_function"} - {operator.getitem}
     if not all(isinstance(call, torch._ops.OpOverload) for call in calls):
         return False
-    composite = {call for call in calls if _is_composite(call)}
-    listed = torch.export.default_decompositions() if composite else {}  # conversions are composite, and not listed
     return not any(call in table or call._schema.is_mutable for call in calls) and all(
-        call in listed for call in composite
+        _check_valid_to_preserve(call) for call in calls if _is_composite(call)
     )
 
 
