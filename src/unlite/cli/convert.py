@@ -140,6 +140,8 @@ def run(arguments: argparse.Namespace) -> int:
     for flag, (targets, _) in OPTIONS.items():
         if getattr(arguments, flag.lstrip("-").replace("-", "_")) and arguments.to not in targets:
             raise InvalidValueError(f"{flag} is an option of --to {' and '.join(targets)}, not of {arguments.to}.")
+    if arguments.is_alone:
+        work_lightly()
     target: Any = import_module(f"unlite.cli.convert_{arguments.to}")
     _check_libraries(target)
     with open_model(arguments.model) as model:
@@ -177,8 +179,6 @@ def _convert(model: Model, target: Target, arguments: argparse.Namespace) -> dic
 
             # LiteRT runs beside us from here on, while PyTorch is loaded and the model is converted.
             reference = stack.enter_context(Reference(model, signature=arguments.signature))
-        if arguments.is_alone:
-            work_lightly()
         compare = target.write(model, arguments, new.temporary)
         if reference is None:
             new.keep()

@@ -1,4 +1,4 @@
-"""What a conversion does without, in a process that is there for it alone: more than a tenth of its time."""
+"""What a conversion does without, in a process that is there for it alone."""
 
 from __future__ import annotations
 
@@ -14,18 +14,10 @@ STAND_INS = {"coremltools.optimize.torch": (), "networkx": ("DiGraph",)}
 """Modules that exporters import and a conversion never uses. In their place are empty ones, with the names that
 annotations mention."""
 
-ABSENT = ("torch.distributed.fsdp", "torch.distributed.tensor")
-"""Training on many machines. PyTorch does without, as where it was built without."""
-
 
 def work_lightly() -> None:
     """Collects garbage rarely, and leaves modules out. Not for a process that others live in: they may use them."""
-    import torch.distributed
-
     gc.set_threshold(*RARELY)
-    torch.distributed.is_available = lambda: False
-    for name in ABSENT:
-        sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # None: there is no such module
     for name, names in STAND_INS.items():
         module = sys.modules.setdefault(name, module_from_spec(ModuleSpec(name, None)))
         for each in names:
