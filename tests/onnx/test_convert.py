@@ -210,3 +210,18 @@ def test_small_scores_keep_their_digits() -> None:
     data = one_operator("LOGISTIC", [x], [Made("FLOAT32", x.shape)])
     (scores,) = run_file(unlite.to_onnx(data).SerializeToString(), [x])
     np.testing.assert_allclose(scores, 1 / (1 + np.exp(-x.astype("f8"))), rtol=1e-6, atol=1e-38)
+
+
+@pytest.mark.parametrize("shape", [(2, 5), (1, 4, 5), (1, 3, 4, 5)])
+@pytest.mark.parametrize("slopes", [[0.25, -0.5, 0.0, 1.0, 3.0], [0.1]])
+def test_slopes_are_written_in_operators_that_onnx_runtime_is_quick_at(
+    shape: tuple[int, ...], slopes: list[float]
+) -> None:
+    x = np.random.default_rng(0).standard_normal(shape, "f4")
+    x.flat[:4] = np.inf, -1e30, 0.0, -0.0
+    alpha = np.array(slopes, "f4")
+    data = one_operator("PRELU", [x, Constant(alpha)], [Made("FLOAT32", x.shape)])
+    made = unlite.to_onnx(data)
+    assert "PRelu" not in {node.op_type for node in made.graph.node}
+    (found,) = run_file(made.SerializeToString(), [x])
+    np.testing.assert_array_equal(found, np.where(x > 0, x, x * alpha))
