@@ -53,6 +53,14 @@ def test_names_are_the_files(tiny: Path) -> None:
         assert unlite.open(tiny).subgraphs[subgraph].tensors[index].name == name
 
 
+def test_an_output_is_known_as_the_output_not_as_a_tensor_of_equal_value(shared: Path) -> None:
+    """Its last operator only changes the type: one value, two tensors, of which the output has a scale of its own."""
+    path = shared / "models" / "keyword_scrambled_svdf.tflite"
+    made = unlite.to_onnx(path)
+    places = json.loads(properties(made)["unlite.tensors"])
+    assert places[made.graph.output[0].name][1] == unlite.open(path).main.outputs[0].index
+
+
 def test_ends_keep_the_files_type_or_are_real(tiny: Path) -> None:
     assert types(unlite.to_onnx(tiny)) == ([INT8], [INT8])
     assert types(unlite.to_onnx(tiny, real_io=True)) == ([FLOAT], [FLOAT])

@@ -6,7 +6,7 @@ handed in and out, as ONNX has no other way; and each tensor of the file is an o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -108,7 +108,10 @@ def prepare(module: fx.GraphModule, subgraph: Subgraph) -> Ends:
             Traced(((subgraph.index, tensor.index),), node.meta.get("axes"))
             for node, tensor in zip(placeholders, subgraph.inputs, strict=True)
         ],
-        outputs=[places.get(node) for node in results],
+        outputs=[
+            _as_output(places.get(node), (subgraph.index, tensor.index))
+            for node, tensor in zip(results, subgraph.outputs, strict=True)
+        ],
         memories=memories,
         traced=[places[node] for node in traced],
         constants={
@@ -125,6 +128,13 @@ def _traced(node: fx.Node) -> Traced | None:
     if not tensors or not isinstance(node.meta.get("val"), torch.Tensor):
         return None
     return Traced(tuple(tensors), node.meta.get("axes"))
+
+
+def _as_output(traced: Traced | None, own: tuple[int, int]) -> Traced | None:
+    """A result, first of all as the model's output: of tensors that are one value, it has its own type and scale."""
+    if traced is None or own not in traced.tensors:
+        return traced
+    return replace(traced, tensors=(own, *(tensor for tensor in traced.tensors if tensor != own)))
 
 
 def _memories(module: fx.GraphModule) -> tuple[list[Memory], list[fx.Node]]:
