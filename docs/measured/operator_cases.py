@@ -25,18 +25,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-CONTROL = {"WHILE", "IF", "CALL_ONCE", "STABLEHLO_WHILE", "STABLEHLO_CASE"}
-
 
 def float_cases() -> list[dict[str, Any]]:
-    """The scored cases in real numbers, without strings and control flow."""
+    """The scored cases in real numbers, without strings."""
     return [
         case
         for case in all_cases().values()
-        if case["score"]
-        and case["kind"] in FLOAT_KINDS
-        and "STRING" not in case["tensor_types"]
-        and not CONTROL & set(case["ops"])
+        if case["score"] and case["kind"] in FLOAT_KINDS and "STRING" not in case["tensor_types"]
     ]
 
 

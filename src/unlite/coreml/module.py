@@ -94,7 +94,6 @@ def to_coreml(
     if requantize is None:
         requantize = "round" if _is_quantized(graph) else "none"
     module = to_torch(opened, layout="nchw", subgraph=graph.index, custom=custom, requantize=requantize)
-    _refuse_control_flow(opened, module)
     target = _target(opened, graph, module, minimum_deployment_target, rounds=requantize == "round")
     ends = prepare(module, graph, taken, file_layout=io_layout == "file")
     made = convert(module, graph, ends, target=target, precision=precision, labels=labels, known=schemes(opened))
@@ -124,29 +123,6 @@ def _is_quantized(graph: Subgraph) -> bool:
         tensor for tensor in graph.tensors if not tensor.is_constant and tensor.dtype in ("INT8", "UINT8", "INT16")
     )
     return any(tensor.quantization is not None and tensor.quantization.scale for tensor in tensors)
-
-
-def _refuse_control_flow(model: Model, module: fx.GraphModule) -> None:
-    """Raises UnsupportedOperatorError where operators run subgraphs: coremltools takes none of PyTorch's exports."""
-    from torch import fx
-
-    found: list[str] = []
-    for node in module.graph.nodes:
-        if node.op != "get_attr" or not isinstance(getattr(module, str(node.target), None), fx.GraphModule):
-            continue
-        for user in node.users:
-            place = user.meta.get("tflite")
-            if place is not None:
-                operator = model.subgraphs[place[0]].operators[place[1]]
-                found.append(f"{operator.name} ({operator.path})")
-    if found:
-        named = list(dict.fromkeys(found))
-        raise UnsupportedOperatorError(
-            f"loops and branches have no Core ML meaning here: {', '.join(named)}.",
-            operators=tuple(named),
-            file=model.file.name,
-            path=named[0].rpartition("(")[2].rstrip(")"),
-        )
 
 
 def _target(model: Model, graph: Subgraph, module: fx.GraphModule, asked: str | None, *, rounds: bool) -> str:

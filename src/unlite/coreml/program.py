@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
+from unlite.coreml.control_flow import take_apart
 from unlite.coreml.library import load_coremltools, quiet, unchecked_steps
 from unlite.coreml.marks import Marks, mark_tensors
 from unlite.coreml.translations import translations
@@ -72,7 +73,8 @@ class _Settings(NamedTuple):
 
 def _made(exported: Any, settings: _Settings) -> Any:
     ct, graph, ends, marks, target, precision, labels, known = settings
-    with quiet(), translations(marks), compression(known) as compress:
+    functions = take_apart(exported)
+    with quiet(), translations(marks, functions), compression(known) as compress:
         pipeline = ct.PassPipeline()
         pipeline.remove_passes({"common::fuse_conv_scale"})  # it would make new weights of those that are compressed
         pipeline.append_pass(compress)

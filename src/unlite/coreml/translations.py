@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unlite.coreml import bits
+from unlite.coreml import bits, control_flow
 from unlite.coreml.marks import MARK
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from torch import fx
 
     from unlite.coreml.marks import Marks
 
 
 @contextmanager
-def translations(marks: Marks) -> Iterator[None]:
-    """Within it coremltools knows our translations."""
+def translations(marks: Marks, functions: Sequence[fx.GraphModule] = ()) -> Iterator[None]:
+    """Within it coremltools knows our translations; ``functions`` are those of loops and branches."""
     from coremltools.converters.mil.frontend.torch.torch_op_registry import _TORCH_OPS_REGISTRY
 
     table: dict[str, Callable[..., Any]] = _TORCH_OPS_REGISTRY.name_to_func_mapping
@@ -30,7 +32,7 @@ def translations(marks: Marks) -> Iterator[None]:
         marks.note(int(node.inputs[1]), var)
         context.add(var, torch_name=node.name)
 
-    table.update({MARK: mark, **_own(), **_amended(before)})
+    table.update({MARK: mark, **_own(), **_amended(before), **control_flow.translations(functions)})
     try:
         yield
     finally:
