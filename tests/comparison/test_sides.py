@@ -303,3 +303,39 @@ def test_scores_are_right_to_the_last_bit_of_1(off: float, verdict: str) -> None
     node = next(node for node in module.graph.nodes if node.target is torch.sigmoid)
     node.target = lambda values: torch.sigmoid(values) + off
     assert compare(data, module, [x]).verdict == verdict
+
+
+@needs_coreml
+@pytest.mark.parametrize(
+    ("name", "verdict"), [("seanet_conv_int16x8", "same"), ("keyword_scrambled_svdf", "not comparable"), (HAND, "same")]
+)
+def test_core_ml_in_float16_is_no_fault(shared: Path, tmp_path: Path, name: str, verdict: str) -> None:
+    """16 bits of integers, and sums of large numbers that cancel, are more than float16 holds."""
+    path = tmp_path / "m.mlpackage"
+    unlite.to_coreml(place(shared, name)).save(str(path))
+    found = compare(place(shared, name), path)
+    assert found.verdict == verdict, found.reason
+
+
+@needs_coreml
+@pytest.mark.parametrize("name", ["seanet_conv_int16x8", HAND, "mobilenet_v1_025_uint8", "mnist_lstm_fp32"])
+def test_core_ml_in_float16_with_a_fault(shared: Path, tmp_path: Path, name: str) -> None:
+    """Half of an operator's weights in another order."""
+    wrong = unlite.open(place(shared, name))
+    kinds = ("CONV_2D", "FULLY_CONNECTED")
+    changed = [op for op in wrong.main.operators if op.name in kinds][-1]
+    weights = changed.inputs[1]
+    assert weights is not None
+    values = np.array(weights.numpy())
+    half = len(values) // 2 or 1
+    values[:half] = values[:half][..., ::-1]
+    weights.data = values
+    path = tmp_path / "m.mlpackage"
+    unlite.to_coreml(wrong).save(str(path))
+    found = compare(place(shared, name), path)
+    assert found.verdict in ("different", "not comparable"), found.reason
+    if found.verdict == "different":
+        assert found.first_divergence is not None
+        assert found.first_divergence.operator == changed.index
+    else:
+        assert changed.name in found.reason

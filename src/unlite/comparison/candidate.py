@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     Array = NDArray[Any]
 
 
+MOST_ROUNDED = 0.1
+"""Of the range: how far rounding to fewer bits than float32 may move a result that hangs on its inputs' last bits."""
 MOVED_BY_OPTIMIZING = 4.0
 """How many times as far a runtime's joined operators may be from the single ones as these are from LiteRT."""
 
@@ -43,8 +45,8 @@ class Candidate:
         values: Index of a tensor of the file -> its values, axes in the file's order; real numbers or stored ones.
         lines: Index of a tensor -> the line of source that computed it, where there is source.
         is_exact: Quantized tensors are the integers that the kernels would compute; else real numbers count.
-        rounding: How far a value may be from its operator's meaning on its own inputs, as a part of its range, where
-            the runtime computes in fewer bits than float32.
+        rounding: How much farther a value may be from its operator's meaning on its own inputs, as a part of its
+            range, where the runtime computes in fewer bits than float32.
         rounds: Real numbers are put on the grid of quantized tensors, and so does the module that tells what is meant.
         unoptimized: Outputs of the run that gave the tensors on the way, where ``values`` has those of another run, in
             which the runtime was free to join operators.
@@ -232,10 +234,10 @@ class CandidateJudge(TorchJudge):
         if found.step is not None:
             tensor = self._subgraph.tensors[found.index]
             expected, values = held(expected, tensor), held(values, tensor)
-        floor = max(noise_floor(expected, None), found.floor, self._candidate.rounding * value_span(expected))
+        rounding = self._candidate.rounding
+        floor = max(noise_floor(expected, None), found.floor) + rounding * value_span(expected)
         distance = measure(expected, values, floor)
-        if distance.max_abs > floor and meant.dtype.is_floating_point and found.step is None:
-            floor = max(
-                floor, min(NOISE_FACTOR * own_noise(self._own, found.index, meant), MOST_NOISE * distance.range)
-            )
+        if distance.max_abs > floor and meant.dtype.is_floating_point and (found.step is None or rounding):
+            noise = NOISE_FACTOR * own_noise(self._own, found.index, meant, rounding / NOISE_FACTOR)
+            floor = max(floor, min(noise, (MOST_ROUNDED if rounding else MOST_NOISE) * distance.range))
         return distance.max_abs, floor

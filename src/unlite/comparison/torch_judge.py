@@ -311,11 +311,11 @@ def held(values: Array, tensor: Tensor) -> Array:
     return np.clip(values, (low - zero_point) * scale, (high - zero_point) * scale)
 
 
-def own_noise(replay: Replay, index: int, value: torch.Tensor) -> float:
+def own_noise(replay: Replay, index: int, value: torch.Tensor, rounding: float = 0.0) -> float:
     """How far an operator's result moves by rounding alone.
 
-    It is computed in float64, and from inputs that differ in their last bit. A wrong operator stays as wrong in both,
-    so that this hides no fault.
+    It is computed in float64, and from inputs that differ in their last bit, or by ``rounding`` as a part of them
+    where that is more. A wrong operator stays as wrong in both, so that this hides no fault.
     """
     generator = torch.Generator().manual_seed(0)
 
@@ -327,7 +327,7 @@ def own_noise(replay: Replay, index: int, value: torch.Tensor) -> float:
         if not isinstance(given, torch.Tensor) or not given.dtype.is_floating_point:
             return given
         sign = torch.randint(0, 2, given.shape, generator=generator) * 2 - 1
-        return given * (1 + sign.to(given.dtype) * torch.finfo(given.dtype).eps)
+        return given * (1 + sign.to(given.dtype) * max(torch.finfo(given.dtype).eps, rounding))
 
     most = 0.0
     base = as_array(value).astype(np.float64)

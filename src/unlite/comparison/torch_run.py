@@ -40,10 +40,16 @@ class NodeError(Exception):
         self.node = node
 
 
+def results_of(node: fx.Node, subgraph: int) -> list[int]:
+    """Which results of operators of a subgraph a node is: none, one, or several where operators change nothing."""
+    return [place.tensor for place in node_places(node) if place.subgraph == subgraph]
+
+
 def tensors_of(node: fx.Node, subgraph: int) -> list[int]:
-    """Which tensors of a subgraph a node is: none, one, or several where operators change nothing."""
-    found = [place.tensor for place in node_places(node) if place.subgraph == subgraph]
-    return [node.meta["tensor"], *found] if node.op == "placeholder" and "tensor" in node.meta else found
+    """Which tensors of a subgraph a node is: an input, as it is given or as it is computed with, and results."""
+    found = results_of(node, subgraph)
+    is_input = node.op != "get_attr" and node.meta.get("tflite") is None and "tensor" in node.meta
+    return [node.meta["tensor"], *found] if is_input else found
 
 
 def in_file_order(value: torch.Tensor, axes: tuple[int, ...] | None, rank: int) -> torch.Tensor:
@@ -85,7 +91,7 @@ class Walk(fx.Interpreter):
             raise NodeError(n, first_line(error)) from error
         if isinstance(value, torch.Tensor):
             axes = n.meta.get("axes")
-            for index in tensors_of(n, self._subgraph.index)[n.op == "placeholder" :]:
+            for index in results_of(n, self._subgraph.index):
                 rank = len(self._subgraph.tensors[index].shape)
                 instead = self._visit(index, in_file_order(value, axes, rank))
                 value = value if instead is None else in_order(instead, axes)
