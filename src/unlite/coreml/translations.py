@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from unlite.coreml import bits, control_flow
+from unlite.coreml import bits, control_flow, rearranging
 from unlite.coreml.marks import MARK
 
 if TYPE_CHECKING:
@@ -59,7 +59,10 @@ def _own() -> dict[str, Callable[..., Any]]:
         "index_add": _index_add,
         "scatter_reduce.two": _scatter_reduce,
         "sym_max": _largest,
+        "mod": _remainder,
+        "new_zeros": _zeros,
         **bits.TRANSLATIONS,
+        **rearranging.TRANSLATIONS,
     }
 
 
@@ -69,6 +72,9 @@ def _amended(known: Mapping[str, Callable[..., Any]]) -> dict[str, Callable[...,
     for name in ("pixel_shuffle", "pixel_unshuffle"):
         if name in known:
             found[name] = _in_float(known[name])
+    for name in ("constant_pad_nd", "pad"):
+        if name in known:
+            found[name] = rearranging.padding(known[name])
     for name in ("index", "index_put"):
         if name in known:
             found[name] = _broadcast_indices(known[name])
@@ -111,26 +117,13 @@ def _broadcast_indices(translate: Callable[..., Any]) -> Callable[[Any, Any], No
                 names.append(name)
                 continue
             made = f"{node.name}_index_{place}"
-            context.add(_spread(var, whole, made), torch_name=made)
+            context.add(rearranging.spread(var, whole, made), torch_name=made)
             names.append(made)
         changed = copy(node)
         changed.inputs = [node.inputs[0], names, *node.inputs[2:]]
         translate(context, changed)
 
     return through
-
-
-def _spread(var: Any, shape: tuple[int, ...], name: str) -> Any:
-    """A value broadcast to a shape."""
-    from coremltools.converters.mil.mil import Builder
-
-    if var.val is not None:
-        return Builder.const(val=np.ascontiguousarray(np.broadcast_to(var.val, shape)), name=name)
-    sizes = (1,) * (len(shape) - len(var.shape)) + tuple(int(size) for size in var.shape)
-    same_rank = Builder.reshape(x=var, shape=np.array(sizes, np.int32))
-    return Builder.tile(
-        x=same_rank, reps=np.array([n // m for n, m in zip(shape, sizes, strict=True)], np.int32), name=name
-    )
 
 
 def _where(context: Any, node: Any) -> None:
@@ -166,11 +159,13 @@ def _product(context: Any, node: Any) -> None:
 
 def _index_add(context: Any, node: Any) -> None:
     """Slices added where the indices say along an axis."""
-    from coremltools.converters.mil.mil import Builder
+    from coremltools.converters.mil.mil import Builder, types
 
     data, indices, updates = (context[node.inputs[place]] for place in (0, 2, 3))
     if _keywords(node).get("alpha", 1) != 1:
         raise NotImplementedError("index_add with a factor")
+    if data.dtype != updates.dtype:  # zeros, which the library takes for real numbers
+        data = Builder.cast(x=data, dtype=types.builtin_to_string(updates.dtype))
     axis = int(node.inputs[1])
     context.add(Builder.scatter(data=data, indices=indices, updates=updates, axis=axis, mode="add", name=node.name))
 
@@ -285,6 +280,28 @@ def _largest(context: Any, node: Any) -> None:
 
     sizes = [context[given] if isinstance(given, str) else np.int32(given) for given in node.inputs]
     context.add(Builder.maximum(x=sizes[0], y=sizes[1], name=node.name))
+
+
+def _remainder(context: Any, node: Any) -> None:
+    """What a division of sizes leaves."""
+    from coremltools.converters.mil.mil import Builder
+
+    sizes = [context[given] if isinstance(given, str) else np.int32(given) for given in node.inputs]
+    context.add(Builder.mod(x=sizes[0], y=sizes[1], name=node.name))
+
+
+def _zeros(context: Any, node: Any) -> None:
+    """Zeros of a shape."""
+    from coremltools.converters.mil.mil import Builder, types
+
+    like = context[node.inputs[0]]
+    sizes = [context[size] if isinstance(size, str) else np.int32(size) for size in node.inputs[1]]
+    kind: Any = types.nptype_from_builtin(like.dtype)
+    if all(isinstance(size, np.integer) for size in sizes):
+        context.add(Builder.const(val=np.zeros([int(size) for size in sizes], kind), name=node.name))
+        return
+    shape = Builder.concat(values=[Builder.reshape(x=size, shape=[1]) for size in sizes], axis=0)
+    context.add(Builder.fill(shape=shape, value=kind(0), name=node.name))
 
 
 def _keywords(node: Any) -> dict[str, Any]:
