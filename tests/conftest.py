@@ -10,6 +10,9 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
+# How sums are shared among threads decides over their last bits, and in a quantized network over whole steps.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 # The machine's speed is no property of the code. In CI the same examples are tried each time, so that a change is
 # judged by what it changes.
 hypothesis.settings.register_profile("default", deadline=None)

@@ -58,6 +58,13 @@ def test_same(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert sorted(os.listdir(tmp_path)) == ["dense.tflite", "out"]
 
 
+@pytest.mark.parametrize("options", [["--requantize", "round"], ["--integer-io"], ["--quantized", "exact"]])
+@pytest.mark.parametrize("name", ["tiny_cnn_int8", "dtln_lstm_int8"])
+def test_quantized(name: str, options: list[str], shared: Path, tmp_path: Path) -> None:
+    pytest.importorskip("ai_edge_litert")
+    assert convert(shared / "models" / f"{name}.tflite", "-o", tmp_path / "out", *options) == 0
+
+
 def test_not_comparable_is_written(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     outcome(monkeypatch, "not comparable")
     assert convert(model, "-o", tmp_path / "out") == 0

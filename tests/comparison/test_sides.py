@@ -339,3 +339,11 @@ def test_core_ml_in_float16_with_a_fault(shared: Path, tmp_path: Path, name: str
         assert found.first_divergence.operator == changed.index
     else:
         assert changed.name in found.reason
+
+
+def test_an_lstm_on_the_grids_of_its_kernel(shared: Path) -> None:
+    """Gates, cells and outputs are rounded in every step: then the integers are LiteRT's."""
+    path = place(shared, "dtln_lstm_int8")
+    found = compare(path, unlite.to_torch(path, requantize="round"))
+    assert found.verdict == "same"
+    assert max(tensor.max_abs / tensor.step for tensor in found.tensors if tensor.step) < 0.01

@@ -20,7 +20,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 MODELS = Path(__file__).parents[3] / "shared" / "models"
 KNOWN = {
     "automl_labeler_uint8": (4, "a step, rounded the other way in real arithmetic, is two at the output"),
-    "dtln_lstm_int8": (4, "LiteRT looks the gates' functions up in tables of integers; here they are real"),
     "selfie_segmentation_landscape_fp16": (10, "a sigmoid far below zero: its range is tiny, its argument's is not"),
 }
 """Models past their floor: by how many times at most, and why."""

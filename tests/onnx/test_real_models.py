@@ -33,7 +33,6 @@ REFUSED = {
 }
 """What cannot be converted, and a word of the reason."""
 APART = {
-    "dtln_lstm_int8": "real numbers between the steps of an LSTM: 3 steps apart",
     "selfie_segmentation_landscape_fp16": "its output spans 4e-5 only: 8e-8 apart",
 }
 """Known to be further apart than the floor, and why."""

@@ -31,7 +31,7 @@ def _number(value: float) -> Any:
 
 @torch.library.custom_op("unlite::on_grid", mutates_args=())
 def on_grid(x: torch.Tensor, scale: float, zero_point: int, low: int, high: int) -> torch.Tensor:
-    """A value on a grid. PyTorch's own call for it cannot be traced where sizes are free."""
+    """A value on a grid. PyTorch's own call for it, which a layer makes inside, is not traced where sizes are free."""
     return torch.fake_quantize_per_tensor_affine(x, scale, zero_point, low, high)
 
 
@@ -105,6 +105,7 @@ def table(types: Collection[ir.DataType]) -> dict[Callable[..., Any], Callable[.
     aten = torch.ops.aten
     return {
         torch.ops.unlite.on_grid.default: write_grid(types),
+        aten.fake_quantize_per_tensor_affine.default: write_grid(types),
         aten.sort.stable: sort,
         aten.amax.default: amax,
         aten.prelu.default: prelu,

@@ -171,9 +171,13 @@ class Carrying:
     def _is_integer_end(self, tensor: Tensor) -> bool:
         return self.integer_ends and self.is_real(tensor) and has_grid(tensor)
 
+    def rounds_to(self, tensor: Tensor) -> bool:
+        """Whether real numbers are put on the grid of a tensor."""
+        return self.rounds and self.is_real(tensor) and has_grid(tensor)
+
     def settled(self, value: Any, tensor: Tensor) -> Any:
         """A value as a quantized tensor can hold it, where that matters in this mode: on its grid, within its range."""
-        if not (self.rounds and self.is_real(tensor) and has_grid(tensor)):
+        if not self.rounds_to(tensor):
             return value
         return torch.fake_quantize_per_tensor_affine(value, *grid(tensor))
 

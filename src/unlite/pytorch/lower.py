@@ -154,7 +154,7 @@ class Lowering:
     def _entering(self, value: Value, tensor: Tensor) -> Value:
         entered: Value = self.carrying.entering(value, tensor)
         if entered is not value:
-            entered.node.meta["tensor"] = value.node.meta.pop("tensor")
+            entered.node.meta["tensor"] = tensor.index
         return entered
 
     def placeholder(self, tensor: Tensor, fake: torch.Tensor) -> Value:

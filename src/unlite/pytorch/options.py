@@ -8,7 +8,7 @@ import torch
 
 from unlite.errors import InvalidValueError
 from unlite.pytorch.arithmetic.quantized import RANGES
-from unlite.pytorch.carrying import is_quantized
+from unlite.pytorch.carrying import grid, is_quantized
 from unlite.pytorch.dtypes import torch_dtype
 
 if TYPE_CHECKING:
@@ -131,6 +131,13 @@ class Options:
     def custom(self) -> Any:
         """Options of a custom operator: decoded where they are a FlexBuffer, else bytes."""
         return self._values.get("custom") if self.operator is None else self.operator.custom_options
+
+    def grid(self, index: int) -> tuple[float, int, int, int] | None:
+        """Scale, zero point, lowest and highest integer of input ``index``; None where values are not to be rounded."""
+        tensor = self.inputs[index].tensor if self.operator is not None and index < len(self.inputs) else None
+        if tensor is None or self.lowering is None or not self.lowering.carrying.rounds_to(tensor):
+            return None
+        return grid(tensor)
 
     def remember(self, index: int, value: Any) -> None:
         """Makes ``value`` the content of input ``index`` in the next run, where that is a variable tensor."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @helper
-def lstm_step(
+def lstm_step(  # noqa: PLR0917 - what a layer has, in its order
     gates: Tensor,
     c: Tensor,
     activation: str,
@@ -35,8 +35,11 @@ def lstm_step(
     norms: Sequence[Tensor],
     norm_biases: Sequence[Tensor],
     clip: float,
+    grids: Sequence[Any] = (),
 ) -> tuple[Tensor, Tensor]:
     """Output, not projected yet, and cell of one step. gates: [N, 4 * C], or 3 * C without an input gate; c: [N, C]."""
+    if grids:
+        gates = torch.fake_quantize_per_tensor_affine(gates, *grids[0])
     parts = gates.chunk(gates.shape[-1] // c.shape[-1], dim=-1)
 
     def gate(number: int, cell: Tensor) -> Tensor:  # from the end, since the first one may be missing
@@ -50,6 +53,8 @@ def lstm_step(
     c = keep * c + take * activate(gate(-2, c), activation)
     if clip > 0:
         c = torch.clamp(c, -clip, clip)
+    if grids:
+        c = torch.fake_quantize_per_tensor_affine(c, *grids[1])
     return torch.sigmoid(gate(-1, c)) * activate(c, activation), c
 
 
@@ -69,20 +74,24 @@ def lstm_layer(
     cell_clip: float = 0.0,
     projection_clip: float = 0.0,
     backward: bool = False,
+    grids: Sequence[Any] = (),
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Outputs of all steps, and the last output and cell. h: [N, O], c: [N, C] -> [T, N, O] and those.
 
     gates: [T, N, 4 * C], what x adds to the gates input, forget, cell, output; without an input gate 3 * C;
-    recurrent: [4 * C, O], what h adds; peepholes, norms, norm_biases: [C] of each gate; projection: [O, C].
+    recurrent: [4 * C, O], what h adds; peepholes, norms, norm_biases: [C] of each gate; projection: [O, C];
+    grids: scale, zero point, lowest and highest integer of what gates, cell and output are rounded to.
     """
     outputs: list[Tensor] = []
     for t in reversed(range(gates.shape[0])) if backward else range(gates.shape[0]):
         sums = gates[t] + F.linear(h, recurrent)
-        h, c = lstm_step(sums, c, activation, peepholes, norms, norm_biases, cell_clip)
+        h, c = lstm_step(sums, c, activation, peepholes, norms, norm_biases, cell_clip, grids)
         if projection is not None:
             h = F.linear(h, projection, projection_bias)
         if projection_clip > 0:
             h = torch.clamp(h, -projection_clip, projection_clip)
+        if grids:
+            h = torch.fake_quantize_per_tensor_affine(h, *grids[2])
         outputs.append(h)
     return torch.stack(outputs[::-1] if backward else outputs), h, c
 
@@ -150,10 +159,21 @@ def lstm(x: Any, *rest: Any, options: Options) -> Any:
 
 
 def _full(x: Any, rest: tuple[Any, ...], time_major: bool, options: Options, *, squeeze: bool = False) -> Any:
-    y, h, c = _layer(x, (rest[17], rest[18]), Weights((x, *rest), options, 1, norms=20), options, time_major)
+    weights = Weights((x, *rest), options, 1, norms=20)
+    y, h, c = _layer(x, (rest[17], rest[18]), weights, options, time_major, grids=_grids(weights, options))
     options.remember(18, h)
     options.remember(19, c)
     return y.squeeze(0) if squeeze else y
+
+
+GATES = (2.0**-12, 0, -32768, 32767)
+"""What the integer kernel holds gates in, before their activation. Source: LiteRT tflite/kernels/lstm.cc, 2^-12."""
+
+
+def _grids(weights: Weights, options: Options) -> list[Any]:
+    """What the integer kernel rounds gates, cell and output to in every step; empty where nothing is to be rounded."""
+    steps = [options.grid(place) for place in (19, 18)]
+    return [] if weights.norms or None in steps else [GATES, *steps]
 
 
 class Weights:
@@ -189,6 +209,7 @@ def _layer(
     aux: Any = None,
     aux_weights: Sequence[tuple[Any, int]] = (),
     backward: bool = False,
+    grids: Sequence[Any] = (),
 ) -> tuple[Any, Any, Any]:
     """Outputs of one direction, and its state at the end. Source: LiteRT tflite/kernels/lstm_eval.cc, EvalFloat."""
     if not time_major:
@@ -214,6 +235,8 @@ def _layer(
         form["projection_clip"] = options.proj_clip
     if backward:
         form["backward"] = True
+    if grids:
+        form["grids"] = grids
     if is_integer(weights.x[-1][0]):
         made: Any = _hybrid(gates, h, c, weights, options, form)
     else:
