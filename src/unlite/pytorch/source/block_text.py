@@ -223,12 +223,12 @@ def _class_name(nodes: list[fx.Node], entry: fx.Node, members: dict[str, Member]
 
 
 def summary(block: Block) -> str:
-    """A block in words: the calls it makes, in order."""
+    """A block in words: the calls it makes, in order, and not what they are rounded to."""
     words = []
     for node in block.nodes:
         if node.op == "call_module":
             words.append(str(node.target))
-        elif node.op != "get_attr" and not (node.op == "call_method" and node.target == "permute"):
+        elif node.op != "get_attr" and node.target not in ("permute", torch.fake_quantize_per_tensor_affine):
             words.append(_WORDS.get(node.target, getattr(node.target, "__name__", str(node.target))))
     return ", ".join(words)
 
