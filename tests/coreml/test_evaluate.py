@@ -74,6 +74,7 @@ INFERRED = {
     "reverse": lambda b, x: b.reverse(x=x, axes=[0, 2]),
     "transpose": lambda b, x: b.transpose(x=x, perm=[2, 0, 1]),
     "gather": lambda b, x: b.gather(x=x, indices=I, axis=2),
+    "gather of one": lambda b, x: b.gather(x=b.reshape(x=x, shape=[-1]), indices=np.int32(7), axis=0),
     "scatter_nd": lambda b, x: b.scatter_nd(
         data=x, indices=np.array([[1, 2], [0, 0]], "i4"), updates=np.ones((2, 6), "f4"), mode="add"
     ),

@@ -85,6 +85,7 @@ def to_coreml(
     from unlite.coreml.labels import labels_of
     from unlite.coreml.program import convert
     from unlite.coreml.weights import schemes
+    from unlite.pytorch.complex_parts import take_parts_first
     from unlite.pytorch.module import to_torch
 
     opened = open_model(model)
@@ -94,6 +95,7 @@ def to_coreml(
     if requantize is None:
         requantize = "round" if _is_quantized(graph) else "none"
     module = to_torch(opened, layout="nchw", subgraph=graph.index, custom=custom, requantize=requantize)
+    take_parts_first(module)
     target = _target(opened, graph, module, minimum_deployment_target, rounds=requantize == "round")
     ends = prepare(module, graph, taken, file_layout=io_layout == "file")
     made = convert(module, graph, ends, target=target, precision=precision, labels=labels, known=schemes(opened))

@@ -95,6 +95,7 @@ def to_ir(
     from unlite.onnx.quantization import quantize_ends, store_constants
     from unlite.onnx.scores import keep_digits
     from unlite.pytorch.carrying import quantizes_inside
+    from unlite.pytorch.complex_parts import take_parts_first
     from unlite.pytorch.module import to_torch
 
     if quantized is None:
@@ -112,6 +113,7 @@ def to_ir(
         custom=custom,
     )
     facts = module.meta["unlite.io"]
+    take_parts_first(module)
     keep_digits(module)
     ends = prepare(module, graph)
     made = export(module, ends, graph, opset_of(graph))

@@ -22,12 +22,12 @@ def gather(x: Tensor, indices: Tensor, axis: Tensor, batch_dims: Tensor | None =
     chosen = indices.long()
     chosen = torch.where(chosen < 0, chosen + x.shape[dim], chosen)
     if not shared:
-        return x.index_select(dim, chosen.reshape(-1)).reshape(*x.shape[:dim], *chosen.shape, *x.shape[dim + 1 :])
+        return x.index_select(dim, chosen.reshape(-1)).reshape((*x.shape[:dim], *chosen.shape, *x.shape[dim + 1 :]))
     lead = chosen.shape[:shared]
     rows = x.reshape(-1, *x.shape[shared:])
     parts = [
         row.index_select(dim - shared, one.reshape(-1)).reshape(
-            *row.shape[: dim - shared], *one.shape, *row.shape[dim - shared + 1 :]
+            (*row.shape[: dim - shared], *one.shape, *row.shape[dim - shared + 1 :])
         )
         for row, one in zip(rows, chosen.reshape(-1, *chosen.shape[shared:]), strict=True)
     ]
