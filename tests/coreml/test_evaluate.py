@@ -120,6 +120,31 @@ def test_same_padding_of_a_convolution_puts_more_behind(tmp_path: Path) -> None:
     assert value.tolist() == [[[[3.0, 7.0]]]]
 
 
+@pytest.mark.parametrize(
+    ("mode", "aligned", "places"),
+    [
+        ("unnormalized", True, [[1.5, 1.0], [0.0, 0.5]]),
+        ("normalized_minus_one_to_one", True, [[0.0, 1.0], [-1.0, 0.0]]),
+        ("normalized_zero_to_one", True, [[0.5, 1.0], [0.0, 0.5]]),
+        ("normalized_minus_one_to_one", False, [[0.0, 0.5], [-0.75, 0.0]]),
+    ],
+)
+def test_places_between_pixels(mode: str, aligned: bool, places: list[Any], tmp_path: Path) -> None:
+    """Pixels 0 1 2 3 over 4 5 6 7: the middle of the lower row, and of the first column."""
+    cells = np.arange(8, dtype="f4").reshape(1, 1, 2, 4)
+    given = np.array([[[*places, [90.0, 90.0]]]], "f4")
+    path = package(
+        tmp_path,
+        lambda b, x: b.resample(
+            x=x, coordinates=given, sampling_mode="bilinear", padding_mode="constant", padding_value=np.float32(-1),
+            coordinates_mode=mode, align_corners=aligned,
+        ),
+        shape=cells.shape,
+    )  # fmt: skip
+    (value,) = evaluate(path, {"x": cells}).values()
+    assert value.tolist() == [[[[5.5, 2.0, -1.0]]]]
+
+
 def test_average_pool_counts_padding_unless_told_not_to(tmp_path: Path) -> None:
     cells = np.array([[[[2, 4], [6, 8]]]], "f4")
     for exclude, corner in ((True, 2.0), (False, 0.5)):  # one cell of four lies inside

@@ -215,6 +215,30 @@ def resize(x: Tensor, shape: Tensor, resized_dims: Tensor, interpolation_mode: s
     return resized(x, height, width, sampling_mode, linear=interpolation_mode == "LINEAR")
 
 
+def resample(
+    x: Tensor,
+    coordinates: Tensor,
+    sampling_mode: str,
+    padding_mode: str,
+    padding_value: Tensor,
+    coordinates_mode: str,
+    align_corners: Tensor,
+) -> Tensor:
+    """Pictures sampled at places (x, y) of the last two axes; coordinates: [N, H, W, 2]."""
+    is_aligned, outside = bool(number(align_corners)), float(number(padding_value))
+    modes = {"constant": "zeros", "border": "border", "reflection" if is_aligned else "symmetric": "reflection"}
+    if padding_mode not in modes:
+        raise NotImplementedError(f"resample with padding {padding_mode!r}, align_corners={is_aligned}")
+    places = coordinates.to(x.dtype)
+    if coordinates_mode == "normalized_zero_to_one":
+        places = 2 * places - 1
+    elif coordinates_mode == "unnormalized":
+        sizes = torch.tensor([x.shape[-1], x.shape[-2]], dtype=x.dtype)
+        places = 2 * places / (sizes - 1) - 1 if is_aligned else (2 * places + 1) / sizes - 1
+    outside = outside if padding_mode == "constant" else 0.0
+    return F.grid_sample(x - outside, places, sampling_mode, modes[padding_mode], is_aligned) + outside
+
+
 OPERATORS: dict[str, Callable[..., Any]] = {
     "conv": conv,
     "conv_transpose": conv_transpose,
@@ -226,4 +250,5 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "resize_bilinear": resize_bilinear,
     "resize_nearest_neighbor": resize_nearest_neighbor,
     "resize": resize,
+    "resample": resample,
 }
