@@ -338,7 +338,7 @@ def test_core_ml_in_float16_with_a_fault(shared: Path, tmp_path: Path, name: str
         assert found.first_divergence is not None
         assert found.first_divergence.operator == changed.index
     else:
-        assert changed.name in found.reason
+        assert f"operators[{changed.index}] {changed.name}" in found.reason
 
 
 def test_an_lstm_on_the_grids_of_its_kernel(shared: Path) -> None:

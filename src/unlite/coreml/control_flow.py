@@ -68,7 +68,7 @@ def _replace(node: fx.Node, call: Callable[..., Any], arguments: tuple[Any, ...]
 def _drop_empty(node: fx.Node) -> None:
     """Leaves out of a concatenation what has no elements, which an ML program cannot hold."""
     parts: Any = node.args[0]
-    full = [part for part in parts if 0 not in part.meta["val"].shape]
+    full = [part for part in parts if not any(isinstance(n, int) and n == 0 for n in part.meta["val"].shape)]
     if full and len(full) < len(parts):
         node.args = (full, *node.args[1:])
 
