@@ -10,7 +10,7 @@ from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
-from unlite.model.kernels import KERNELS, RUNTIME
+from unlite.model.checking.kernels import KERNELS, RUNTIME
 from unlite.pytorch.differences import DIFFERENCES, EXACT_DIFFERENCES, LIMITS, REFUSED, Difference
 from unlite.pytorch.ops import CUSTOM, EXACT, EXACT_CUSTOM, FAMILIES, MOVES, OPERATORS
 from unlite.schema import load

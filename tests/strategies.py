@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from unlite.errors import UnliteError
 from unlite.flatbuffers import view as v
-from unlite.flatbuffers.sink import MemorySink
 from unlite.flatbuffers.write import build
-from unlite.model.dtypes import BITS
 from unlite.model.model import Model
-from unlite.model.rewrite import Rewrite
+from unlite.model.saving.rewrite import Rewrite
+from unlite.model.values.dtypes import BITS
 from unlite.schema import load
 from unlite.schema.sniff import IDENTIFIER
+from unlite.storage.sink import MemorySink
 
 SMALL = 1 << 16
 MOST_BYTES = 1 << 26

@@ -30,7 +30,7 @@ def test_a_few_hundred_damaged_files(seed: str, root: Path, tmp_path: Path) -> N
 def test_a_fault_is_found_and_kept(root: Path, tmp_path: Path) -> None:
     """With a reader that breaks, the fuzzer says so."""
     (tmp_path / "sitecustomize.py").write_text(
-        "import unlite.model.tensor as t\nt.Tensor.shape = property(lambda self: 1 // 0)\n"
+        "import unlite.model.objects.tensor as t\nt.Tensor.shape = property(lambda self: 1 // 0)\n"
     )
     path = os.pathsep.join([str(tmp_path), str(root / "src")])
     done = fuzz(root, tmp_path, "--runs", "5", PYTHONPATH=path)

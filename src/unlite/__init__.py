@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from unlite.coreml.module import to_coreml as to_coreml
     from unlite.errors import UnliteError as UnliteError
     from unlite.flatbuffers.schema import Schema
-    from unlite.model.c_array import from_c_array as from_c_array
-    from unlite.model.c_array import to_c_array as to_c_array
-    from unlite.model.json import from_json as from_json
-    from unlite.model.json import to_json as to_json
+    from unlite.model.formats.c_array import from_c_array as from_c_array
+    from unlite.model.formats.c_array import to_c_array as to_c_array
+    from unlite.model.formats.json import from_json as from_json
+    from unlite.model.formats.json import to_json as to_json
     from unlite.model.model import Model as Model
     from unlite.model.model import open_model as open  # noqa: A004 - unlite.open is the name people expect
-    from unlite.model.quantization import Quantization as Quantization
+    from unlite.model.objects.quantization import Quantization as Quantization
     from unlite.onnx.convert import to_onnx as to_onnx
     from unlite.pytorch.module import to_torch as to_torch
     from unlite.pytorch.weights.load import load_weights as load_weights
@@ -28,18 +28,18 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Model": "unlite.model.model:Model",
-    "Quantization": "unlite.model.quantization:Quantization",
+    "Quantization": "unlite.model.objects.quantization:Quantization",
     "UnliteError": "unlite.errors:UnliteError",
     "compare": "unlite.comparison.compare:compare",
-    "from_c_array": "unlite.model.c_array:from_c_array",
-    "from_json": "unlite.model.json:from_json",
+    "from_c_array": "unlite.model.formats.c_array:from_c_array",
+    "from_json": "unlite.model.formats.json:from_json",
     "load_weights": "unlite.pytorch.weights.load:load_weights",
     "open": "unlite.model.model:open_model",
     "run": "unlite.comparison.run:run",
     "store_weights": "unlite.pytorch.weights.store:store_weights",
-    "to_c_array": "unlite.model.c_array:to_c_array",
+    "to_c_array": "unlite.model.formats.c_array:to_c_array",
     "to_coreml": "unlite.coreml.module:to_coreml",
-    "to_json": "unlite.model.json:to_json",
+    "to_json": "unlite.model.formats.json:to_json",
     "to_onnx": "unlite.onnx.convert:to_onnx",
     "to_torch": "unlite.pytorch.module:to_torch",
 }

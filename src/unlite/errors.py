@@ -32,7 +32,7 @@ class UnliteError(Exception):
         file: The file's name.
         path: Where inside the file, such as ``subgraphs[0].operators[3]``; in bad text, the path of the value.
         offset: Byte offset in the file.
-        mend: What the reader can do about it.
+        hint: What the reader can do about it.
     """
 
     def __init__(
@@ -42,14 +42,19 @@ class UnliteError(Exception):
         file: str | None = None,
         path: str | None = None,
         offset: int | None = None,
-        mend: str | None = None,
+        hint: str | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.file = file
         self.path = path
         self.offset = offset
-        self.mend = mend
+        self.hint = hint
+
+    @property
+    def mend(self) -> str | None:
+        """The name of ``hint`` before version 0.2; gone with the version after it."""
+        return self.hint
 
     def __str__(self) -> str:
         text = f"{self.path}: {self.message}" if self.path else self.message
@@ -57,7 +62,7 @@ class UnliteError(Exception):
             text = f"{text.rstrip('.')} (byte 0x{self.offset:X})."
         if self.file:
             text = f"{self.file}: {text}"
-        return f"{text}\n  {self.mend}" if self.mend else text
+        return f"{text}\n  {self.hint}" if self.hint else text
 
 
 class CorruptFileError(UnliteError):
@@ -77,7 +82,7 @@ class TextError(UnliteError):
         column: Column number in characters, from 1.
         file: The text's file name.
         path: Path of the value, such as ``subgraphs[0].tensors[2].shape``.
-        mend: What the reader can do about it.
+        hint: What the reader can do about it.
     """
 
     def __init__(
@@ -88,9 +93,9 @@ class TextError(UnliteError):
         column: int,
         file: str | None = None,
         path: str | None = None,
-        mend: str | None = None,
+        hint: str | None = None,
     ) -> None:
-        super().__init__(f"line {line}, column {column}: {message}", file=file, path=path, mend=mend)
+        super().__init__(f"line {line}, column {column}: {message}", file=file, path=path, hint=hint)
         self.line = line
         self.column = column
 
@@ -117,7 +122,7 @@ class LostFieldsError(SaveError):
             f"a rewrite would lose {len(fields)} field(s) that no known schema has: {shown}.",
             file=file,
             path=fields[0].split(", ", 1)[0] if fields else None,
-            mend="Changes that keep sizes need no rewrite; drop_unknown=True (--drop-unknown) drops the fields.",
+            hint="Changes that keep sizes need no rewrite; drop_unknown=True (--drop-unknown) drops the fields.",
         )
         self.fields = fields
 
@@ -146,7 +151,7 @@ class AmbiguousNameError(NotFoundError):
             f"{name!r} is the name of {len(indices)} entries: {', '.join(map(str, indices))}.",
             file=file,
             path=path,
-            mend="Ask for one of them by its index.",
+            hint="Ask for one of them by its index.",
         )
         self.name = name
         self.indices = indices
@@ -175,9 +180,9 @@ class UnsupportedOperatorError(UnliteError):
         operators: tuple[str, ...],
         file: str | None = None,
         path: str | None = None,
-        mend: str | None = None,
+        hint: str | None = None,
     ) -> None:
-        super().__init__(message, file=file, path=path, mend=mend)
+        super().__init__(message, file=file, path=path, hint=hint)
         self.operators = operators
 
 
@@ -192,7 +197,7 @@ class MissingExtraError(UnliteError, ImportError):
 
     def __init__(self, module: str, *, extra: str, purpose: str) -> None:
         super().__init__(
-            f"{purpose} needs {module}, which is not installed.", mend=f"Install it with: pip install 'unlite[{extra}]'"
+            f"{purpose} needs {module}, which is not installed.", hint=f"Install it with: pip install 'unlite[{extra}]'"
         )
         self.extra = extra
 

@@ -10,7 +10,7 @@ import pytest
 from tests.model.small import dense_layer
 
 from unlite.cli import main
-from unlite.model.c_array import from_c_array, to_c_array
+from unlite.model.formats.c_array import from_c_array, to_c_array
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from unlite.cli.progress import Watched
-from unlite.flatbuffers.source import MemorySource
+from unlite.storage.source import MemorySource
 
 
 class Piecewise(MemorySource):

@@ -21,7 +21,7 @@ from unlite.errors import (
     UnliteError,
     UnsupportedFormatError,
 )
-from unlite.flatbuffers.source import MemorySource
+from unlite.storage.source import MemorySource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -391,7 +391,7 @@ def test_which_array_must_be_said() -> None:
     text = "unsigned char a[] = {1};\nunsigned char b[] = {2, 0, 0, 0, 'T', 'F', 'L', '3'};"
     with pytest.raises(NotFoundError, match="a, b") as raised:
         read_c_array(text)
-    assert raised.value.mend
+    assert raised.value.hint
     assert read_c_array(text, "a") == b"\1"
     assert read_c_array(text, "b") == b"\2\0\0\0TFL3"
     with pytest.raises(NotFoundError, match=r"'c'.*a, b"):

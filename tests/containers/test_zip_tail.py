@@ -31,7 +31,7 @@ from unlite.errors import (
     UnsafePathError,
     UnsupportedFormatError,
 )
-from unlite.flatbuffers.source import MemorySource
+from unlite.storage.source import MemorySource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -615,7 +615,7 @@ def test_the_package_does_without_zipfile(root: Path) -> None:
     code = (
         f"import sys; sys.path.insert(0, {str(root / 'src')!r})\n"
         "from unlite.containers.zip_tail import *\n"
-        "from unlite.flatbuffers.source import MemorySource\n"
+        "from unlite.storage.source import MemorySource\n"
         "tail = find_zip_tail(MemorySource(write_zip_tail({'a': b'1'})))\n"
         "assert tail.read('a') == b'1'\n"
         "assert 'zipfile' not in sys.modules"

@@ -16,10 +16,10 @@ import pytest
 from unlite.flatbuffers.json_reader import compile_json
 from unlite.flatbuffers.json_writer import write_json
 from unlite.flatbuffers.schema import Schema
-from unlite.flatbuffers.sink import MemorySink
-from unlite.flatbuffers.source import MemorySource
 from unlite.flatbuffers.view import Table, root_view
 from unlite.flatbuffers.wire import Wire
+from unlite.storage.sink import MemorySink
+from unlite.storage.source import MemorySource
 
 STRICT = ("--strict-json", "--defaults-json")
 

@@ -13,9 +13,9 @@ from tests.flatbuffers.zoo import DECLARATIONS, FULL
 
 from unlite.errors import CorruptFileError
 from unlite.flatbuffers.extent import Extent
-from unlite.flatbuffers.source import MemorySource
 from unlite.flatbuffers.view import root_view
 from unlite.flatbuffers.wire import Wire
+from unlite.storage.source import MemorySource
 
 
 @pytest.mark.parametrize("behind", [b"", b"\xff" * 100])

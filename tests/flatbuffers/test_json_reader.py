@@ -17,11 +17,11 @@ from unlite.errors import InvalidTypeError, TextError
 from unlite.flatbuffers import json_text
 from unlite.flatbuffers.json_reader import compile_json, read_json
 from unlite.flatbuffers.json_writer import write_json
-from unlite.flatbuffers.sink import MemorySink, Sink
-from unlite.flatbuffers.source import MappedFile
 from unlite.flatbuffers.view import ScalarVector, root_view
 from unlite.flatbuffers.wire import Wire
 from unlite.flatbuffers.write import build
+from unlite.storage.sink import MemorySink, Sink
+from unlite.storage.source import MappedFile
 
 MODEL = """
 enum Kind: byte { FLOAT32, FLOAT16, INT32, UINT8 = 3, INT8 = 9 }
@@ -154,7 +154,7 @@ def test_another_root(flatc: Flatc) -> None:
 # -- errors -----------------------------------------------------------------------------------------------------------
 
 WRONG = [
-    # text, line, column, path, part of the message, part of the mend
+    # text, line, column, path, part of the message, part of the hint
     ("", 1, 1, None, "ends too early", "cut short"),
     ("[]", 1, 1, None, "a Model in braces is wanted, not a list", None),
     ("5", 1, 1, None, "a Model in braces is wanted, not '5'", None),
@@ -228,17 +228,17 @@ WRONG = [
 
 
 @pytest.mark.parametrize(
-    ("text", "line", "column", "path", "message", "mend"), WRONG, ids=[row[0][:40] for row in WRONG]
+    ("text", "line", "column", "path", "message", "hint"), WRONG, ids=[row[0][:40] for row in WRONG]
 )
 def test_errors_name_the_place(
-    flatc: Flatc, text: str, line: int, column: int, path: str | None, message: str, mend: str | None
+    flatc: Flatc, text: str, line: int, column: int, path: str | None, message: str, hint: str | None
 ) -> None:
     with pytest.raises(TextError) as caught:
         read_json(text.encode(), flatc.schema, file="model.json")
     error = caught.value
     assert message in error.message
     assert (error.line, error.column, error.path, error.file) == (line, column, path, "model.json")
-    assert mend is None or mend in (error.mend or "")
+    assert hint is None or hint in (error.hint or "")
 
 
 FEWER_VALUES_THAN_TYPES = '{"many_type": ["Conv", "Conv"]'  # flatc lets it pass

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from tests.flatbuffers.flatc_judge import STRICT, Flatc, assert_same_document, document, layout
 
 from unlite.errors import CorruptFileError, InvalidTypeError, LostFieldsError
-from unlite.flatbuffers.source import MemorySource
 from unlite.flatbuffers.view import ScalarVector, Table
 from unlite.flatbuffers.wire import Wire
 from unlite.flatbuffers.write import build
+from unlite.storage.source import MemorySource
 
 EVERYTHING = """
 namespace N.M;

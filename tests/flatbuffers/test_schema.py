@@ -17,9 +17,9 @@ from unlite.errors import CorruptFileError, NotFoundError, UnliteError, Unsuppor
 from unlite.flatbuffers import schema as s
 from unlite.flatbuffers import view as v
 from unlite.flatbuffers.schema import Schema
-from unlite.flatbuffers.source import MemorySource
 from unlite.flatbuffers.wire import Wire
 from unlite.flatbuffers.write import build
+from unlite.storage.source import MemorySource
 
 BASES = (
     "None UType Bool Byte UByte Short UShort Int UInt Long ULong Float Double String Vector Obj Union Array Vector64"

@@ -16,11 +16,11 @@ from tests.flatbuffers.flatc_judge import Flatc
 
 from unlite.flatbuffers.findings import Finding
 from unlite.flatbuffers.schema import Schema
-from unlite.flatbuffers.source import MemorySource, Source
 from unlite.flatbuffers.verify import verify
 from unlite.flatbuffers.view import Table, root_view
 from unlite.flatbuffers.wire import Wire
 from unlite.schema import load, names
+from unlite.storage.source import MemorySource, Source
 
 DECLARATIONS = """
 namespace T;

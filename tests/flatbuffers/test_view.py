@@ -15,8 +15,8 @@ import unlite
 from unlite.errors import CorruptFileError, InvalidTypeError, NoSuchIndexError, UnknownFieldError, UnliteError
 from unlite.flatbuffers import view as v
 from unlite.flatbuffers.schema import Schema
-from unlite.flatbuffers.source import MemorySource
 from unlite.flatbuffers.wire import Wire
+from unlite.storage.source import MemorySource
 
 
 def test_scalars(cage: Any) -> None:

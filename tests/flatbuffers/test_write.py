@@ -18,10 +18,10 @@ from unlite.errors import CorruptFileError, InvalidTypeError, InvalidValueError,
 from unlite.flatbuffers import view as v
 from unlite.flatbuffers.nodes import Late
 from unlite.flatbuffers.schema import Schema
-from unlite.flatbuffers.sink import MemorySink
-from unlite.flatbuffers.source import MemorySource
 from unlite.flatbuffers.wire import Wire
 from unlite.flatbuffers.write import Plan, build
+from unlite.storage.sink import MemorySink
+from unlite.storage.source import MemorySource
 
 
 def rewritten(root: v.Table, identifier: bytes = b"", **options: Any) -> bytes:

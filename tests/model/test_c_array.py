@@ -10,9 +10,9 @@ import pytest
 from tests.model.small import dense_layer
 
 from unlite.errors import InvalidValueError, NotFoundError, TextError, UnsupportedFormatError
-from unlite.model.c_array import from_c_array, to_c_array
+from unlite.model.formats.c_array import from_c_array, to_c_array
 from unlite.model.model import open_model
-from unlite.model.save import as_source
+from unlite.model.saving.save import as_source
 
 
 def numbers(text: str) -> bytes:

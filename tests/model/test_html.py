@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.model.small import Builder, dense_layer
 
-from unlite.model.html import model_html, subgraph_html, tensor_html
+from unlite.model.facts.html import model_html, subgraph_html, tensor_html
 from unlite.model.model import open_model
 
 TAGS = {"table", "caption", "tr", "th", "td"}

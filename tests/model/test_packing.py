@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unlite.errors import CorruptFileError, InvalidValueError
-from unlite.model.packing import pack_bits, pack_strings, unpack_bits, unpack_strings
+from unlite.model.values.packing import pack_bits, pack_strings, unpack_bits, unpack_strings
 
 # byte 0xF8: INT4 low 8 -> -8, high F -> -1. INT2 of 0b11100100: 0, 1, 2 -> -2, 3 -> -1, from the low bits up.
 HAND = [

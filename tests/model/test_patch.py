@@ -23,9 +23,9 @@ from tests.model.independent import (
     unpacked,
 )
 
-from unlite.flatbuffers.source import MemorySource
 from unlite.model.model import Model, open_model
-from unlite.model.quantization import Quantization
+from unlite.model.objects.quantization import Quantization
+from unlite.storage.source import MemorySource
 
 
 def conv_options(stride: int = 1) -> Any:
@@ -415,7 +415,7 @@ def test_shared_ranges_are_not_patched(tmp_path: Path) -> None:
 
 
 def test_patches_travel_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("unlite.flatbuffers.source.CHUNK", 1000)
+    monkeypatch.setattr("unlite.storage.source.CHUNK", 1000)
     data = model([], [buffer(bytes(5000))])
     opened = open_model(data)
     opened.buffers[1].data = b"\7" * 5000

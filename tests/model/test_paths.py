@@ -20,9 +20,9 @@ from unlite.errors import (
     UnknownFieldError,
     UnliteError,
 )
-from unlite.model.functions import parse
 from unlite.model.model import open_model
-from unlite.model.paths import Part, assign_path, parse_path
+from unlite.model.setting.functions import parse
+from unlite.model.setting.paths import Part, assign_path, parse_path
 
 
 def network() -> bytes:

@@ -16,8 +16,8 @@ from tests.model.small import Builder, quantized
 
 from unlite.errors import NoDataError, UnliteError
 from unlite.model.model import open_model
-from unlite.model.paths import assign_path
-from unlite.model.plain_values import plain_content, read_npy
+from unlite.model.setting.paths import assign_path
+from unlite.model.values.plain_values import plain_content, read_npy
 
 TYPES = {
     "FLOAT32": "<f4",

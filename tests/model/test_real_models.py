@@ -17,9 +17,9 @@ from tests.model.litert_digests import ask, digest
 from tests.strategies import rewritten, tree
 
 from unlite.errors import NoDataError, NotQuantizedError
-from unlite.model.dtypes import stored_bytes
+from unlite.model.facts.summary import summarize
 from unlite.model.model import Model, open_model
-from unlite.model.summary import summarize
+from unlite.model.values.dtypes import stored_bytes
 
 try:
     import tomllib

@@ -267,7 +267,7 @@ def test_models_too_large_for_a_flatbuffer(tmp_path: Path, monkeypatch: pytest.M
     """Past 2 GiB (here: past 2 kB) the weights go behind the FlatBuffer."""
     rows = [np.full(1000, i, "u1") for i in range(1, 5)]
     data = model([tensor(f"t{i}", [1000], "UINT8", i + 1) for i in range(4)], [buffer(row) for row in rows])
-    monkeypatch.setattr("unlite.model.rewrite.LIMIT", 2000)
+    monkeypatch.setattr("unlite.model.saving.rewrite.LIMIT", 2000)
     again = rewritten(open_model(data))
     read = unpacked(again).buffers
     assert [b.data for b in read] == [None] * 5

@@ -138,7 +138,7 @@ def test_a_fault_leaves_the_old_file(
     if not hasattr(os, fault.partition(".")[2]):
         pytest.skip(f"no {fault} on this system")
     if fault == "os.copy_file_range":
-        monkeypatch.setattr("unlite.flatbuffers.sink.KERNEL_COPY", 1)
+        monkeypatch.setattr("unlite.storage.sink.KERNEL_COPY", 1)
     monkeypatch.setattr(fault, fails)
     try:
         opened.save(target)

@@ -96,7 +96,7 @@ def test_names_that_leave_the_folder(name: str, given: bool, folder: Path) -> No
     with pytest.raises(UnsafePathError) as caught:
         opened.main.tensors[0].numpy()
     assert caught.value.path == "subgraphs[0].tensors[0]"
-    assert caught.value.mend
+    assert caught.value.hint
 
 
 def test_absolute_names(folder: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from tests.strategies import model_bytes
 
 from unlite.errors import AmbiguousNameError, CorruptFileError, InvalidTypeError, NoSuchIndexError, NotFoundError
 from unlite.model.model import open_model
-from unlite.model.quantization import Quantization
+from unlite.model.objects.quantization import Quantization
 
 
 def conv() -> Any:

@@ -17,13 +17,13 @@ from tests.flatbuffers.test_verify import mutated
 from tests.model.litert_judge import answers
 
 from unlite.flatbuffers.findings import Finding
-from unlite.flatbuffers.source import MemorySource
 from unlite.flatbuffers.verify import verify
 from unlite.flatbuffers.write import build
-from unlite.model.kernels import KERNELS, WITHOUT_PARAMETERS
+from unlite.model.checking.kernels import KERNELS, WITHOUT_PARAMETERS
+from unlite.model.checking.verify import verify_file
 from unlite.model.model import open_model
-from unlite.model.verify import verify_file
 from unlite.schema import load
+from unlite.storage.source import MemorySource
 
 Plain = dict[str, Any]
 

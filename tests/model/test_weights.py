@@ -22,11 +22,11 @@ from unlite.errors import (
     UnliteError,
     UnsupportedFormatError,
 )
+from unlite.model.formats.weight_files import open_weights, write_weights
+from unlite.model.formats.weights import keyed_constants, put_weights, read_weights
 from unlite.model.model import open_model
-from unlite.model.paths import assign_path
-from unlite.model.requantize import stored_values
-from unlite.model.weight_files import open_weights, write_weights
-from unlite.model.weights import keyed_constants, put_weights, read_weights
+from unlite.model.setting.paths import assign_path
+from unlite.model.values.requantize import stored_values
 from unlite.pytorch.weights.axes import torch_axes
 
 

@@ -12,7 +12,7 @@ from tests.pytorch.quantized_models import Tensor, constant, output, quantized_o
 pytest.importorskip("torch", reason="PyTorch is not installed (extra 'torch')")
 
 import unlite
-from unlite.model.kernels import KERNELS
+from unlite.model.checking.kernels import KERNELS
 from unlite.pytorch.differences import DIFFERENCES, EXACT_DIFFERENCES, LIMITS, REFUSED
 from unlite.pytorch.ops import CUSTOM, OPERATORS
 

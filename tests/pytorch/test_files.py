@@ -11,8 +11,8 @@ from tests.model.small import Builder, dense_layer, quantized
 
 from unlite.cli import main
 from unlite.errors import UnliteError, UnsupportedFormatError
+from unlite.model.formats.weights import keyed_constants, put_weights, read_weights
 from unlite.model.model import open_model
-from unlite.model.weights import keyed_constants, put_weights, read_weights
 from unlite.pytorch.weights.axes import torch_axes
 from unlite.pytorch.weights.files import read_pth, write_pth
 

@@ -11,9 +11,9 @@ import pytest
 from tests.schema.old_models import VERSIONS, old_model
 
 from unlite.errors import UnsupportedFormatError
-from unlite.flatbuffers.source import MemorySource
 from unlite.model.model import open_model
 from unlite.schema.sniff import sniff
+from unlite.storage.source import MemorySource
 
 
 @pytest.mark.parametrize("version", VERSIONS)

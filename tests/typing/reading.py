@@ -29,6 +29,6 @@ def sound(data: bytes) -> bool:
     try:
         findings = unlite.open(data).verify()
     except unlite.UnliteError as error:
-        print(error.file, error.path, error.offset, error.mend)
+        print(error.file, error.path, error.offset, error.hint)
         return False
     return not any(finding.severity == "error" for finding in findings)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from unlite.cli.output import new_parser, printable, size
 from unlite.cli.progress import Watched, progress
 from unlite.errors import UnliteError
-from unlite.flatbuffers.source import MappedFile, MemorySource, Source
-from unlite.model.save import write_atomically
 from unlite.schema import NEWEST
+from unlite.storage.atomic import write_atomically
+from unlite.storage.source import MappedFile, MemorySource, Source
 
 if TYPE_CHECKING:
     import argparse
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _from_json(source: Source, arguments: argparse.Namespace) -> int:
-    from unlite.model.json import build_model
+    from unlite.model.formats.json import build_model
 
     tail: str | bool | None = arguments.tail
     if arguments.no_tail:

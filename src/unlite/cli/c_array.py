@@ -10,12 +10,13 @@ from unlite.cli.output import new_parser
 from unlite.cli.progress import counted
 from unlite.containers.c_array import write_c_array, write_c_header
 from unlite.model.model import open_model
-from unlite.model.save import as_source, write_atomically
+from unlite.model.saving.save import as_source
+from unlite.storage.atomic import write_atomically
 
 if TYPE_CHECKING:
     import argparse
 
-    from unlite.flatbuffers.sink import Sink
+    from unlite.storage.sink import Sink
 
 EXAMPLES = """\
   unlite c-array face.tflite -o g_model.cc

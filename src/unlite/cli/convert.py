@@ -14,10 +14,10 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
 from unlite.cli.light_work import work_lightly
-from unlite.cli.new_output import NewOutput
 from unlite.cli.output import new_parser, print_json, printable
 from unlite.errors import InvalidValueError, MissingExtraError, UnsupportedOperatorError
 from unlite.model.model import open_model
+from unlite.storage.new_output import NewOutput
 
 if TYPE_CHECKING:
     import argparse

@@ -88,5 +88,5 @@ def version(library: str) -> str | None:
 def _row(part: dict[str, Any]) -> tuple[object, ...]:
     missing = part["version"] is None
     extra = f"[{part['extra']}]" if part["extra"] else ""
-    mend = f"pip install 'unlite{extra}'" if missing else ""
-    return part["library"], "not installed" if missing else part["version"], part["serves"], mend
+    hint = f"pip install 'unlite{extra}'" if missing else ""
+    return part["library"], "not installed" if missing else part["version"], part["serves"], hint

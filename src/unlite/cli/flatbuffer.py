@@ -13,7 +13,7 @@ from unlite.cli.tree import in_short, type_name
 from unlite.errors import InvalidValueError, NotFoundError
 from unlite.flatbuffers import open as open_flatbuffer
 from unlite.flatbuffers import view as v
-from unlite.model.paths import parse_path, walk
+from unlite.model.setting.paths import parse_path, walk
 
 if TYPE_CHECKING:
     import argparse
@@ -76,7 +76,7 @@ def _schema(name: str) -> str:
         near = get_close_matches(name, names(), 1)
         raise NotFoundError(
             f"there is no schema {name!r}.{f' Did you mean {near[0]!r}?' if near else ''}",
-            mend=f"It is a path to a .bfbs or .fbs, or one of: {', '.join(names())}.",
+            hint=f"It is a path to a .bfbs or .fbs, or one of: {', '.join(names())}.",
         )
     return name
 

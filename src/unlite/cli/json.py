@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from unlite.cli.output import new_parser, printable
 from unlite.cli.progress import progress
-from unlite.model.json import has_tail, to_json, write_text
+from unlite.model.formats.json import has_tail, to_json, write_text
 from unlite.model.model import open_model
 from unlite.schema import NEWEST
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from unlite.containers.zip_tail import ZipEntry
-    from unlite.flatbuffers.sink import Sink
     from unlite.model.model import Model
+    from unlite.storage.sink import Sink
 
 EXAMPLES = """\
   unlite metadata face.tflite                       entries, decoded, and associated files
@@ -137,7 +137,7 @@ def _one(model: Model, name: str) -> bytes:
     if tail is None or name not in tail.entries:
         names = list(tail.entries) if tail is not None else []
         there = f"There is: {', '.join(map(printable, names[:20]))}." if names else "The model has none."
-        raise NotFoundError(f"there is no associated file {name!r}.", file=model.file.name, mend=there)
+        raise NotFoundError(f"there is no associated file {name!r}.", file=model.file.name, hint=there)
     return tail.read(name)
 
 
@@ -148,7 +148,7 @@ def _copy(content: bytes, sink: Sink) -> None:
 def _extract(model: Model, folder: str, only: str | None, force: bool) -> None:
     """Writes associated files. Nothing is written unless every name is safe and, without ``force``, free."""
     from unlite.containers.zip_tail import safe_name
-    from unlite.model.save import write_atomically
+    from unlite.storage.atomic import write_atomically
 
     if only is not None:
         _one(model, only)
@@ -162,7 +162,7 @@ def _extract(model: Model, folder: str, only: str | None, force: bool) -> None:
     taken = [target for target in chosen if os.path.lexists(target)]
     if taken and not force:
         shown = ", ".join(map(printable, taken[:10]))
-        raise SaveError(f"already there: {shown}. Nothing was written.", mend="--force writes over them.")
+        raise SaveError(f"already there: {shown}. Nothing was written.", hint="--force writes over them.")
     tail = model.associated_files.tail
     for target, entry in chosen.items():
         if tail is not None:

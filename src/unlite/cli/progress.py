@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from unlite.flatbuffers.source import Source
+from unlite.storage.source import Source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator

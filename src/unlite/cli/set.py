@@ -8,12 +8,12 @@ from unlite.cli.output import new_parser, print_facts, print_json
 from unlite.cli.progress import progress
 from unlite.errors import InvalidValueError
 from unlite.model.model import open_model
-from unlite.model.paths import assign_path
+from unlite.model.setting.paths import assign_path
 
 if TYPE_CHECKING:
     import argparse
 
-    from unlite.model.paths import Change
+    from unlite.model.setting.paths import Change
 
 EXAMPLES = """\
   unlite set face.tflite description='my model' -o mine.tflite
@@ -54,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
 def run(arguments: argparse.Namespace) -> int:
     """Changes and saves; returns 0. Nothing is written unless every change could be made."""
     if (arguments.output is None) == (not arguments.in_place):
-        raise InvalidValueError("where to save is not clear.", mend="Give one of -o FILE and --in-place.")
+        raise InvalidValueError("where to save is not clear.", hint="Give one of -o FILE and --in-place.")
     with open_model(arguments.model) as model:
         changes = [assign_path(model, change) for change in arguments.changes]
         with progress("saving", model.file.size) as advance:

@@ -12,8 +12,8 @@ from unlite.errors import CorruptFileError, UnliteError, UnsupportedFormatError
 from unlite.flatbuffers import view as v
 from unlite.flatbuffers.rows import rows
 from unlite.flatbuffers.schema import U_TYPE
-from unlite.model.dtypes import elements, stored_bytes
 from unlite.model.model import Model, open_model
+from unlite.model.values.dtypes import elements, stored_bytes
 
 TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from unlite.flatbuffers.findings import Finding
     from unlite.flatbuffers.rows import Wanted
-    from unlite.model.subgraph import Subgraph
+    from unlite.model.objects.subgraph import Subgraph
 
 EXAMPLES = """\
   unlite show face.tflite                     overview
@@ -343,7 +343,7 @@ def _operator_row(facts: dict[str, Any]) -> tuple[object, ...]:
 
 
 def _overview(model: Model, damage: list[UnliteError]) -> None:
-    from unlite.model.summary import summarize
+    from unlite.model.facts.summary import summarize
 
     summary = summarize(model, damage)
     print_facts(summary.facts())

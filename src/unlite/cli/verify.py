@@ -60,7 +60,7 @@ def findings(name: str) -> list[dict[str, Any]]:
     try:
         model = open_model(name)
     except (UnsupportedFormatError, CorruptFileError) as error:
-        message = f"{error.message} {error.mend}" if error.mend else error.message
+        message = f"{error.message} {error.hint}" if error.hint else error.message
         return [{"severity": "error", "path": error.path or "root", "offset": error.offset, "message": message}]
     with model:
         return [

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from unlite.model.formats.weights import Axes
     from unlite.model.model import Model
-    from unlite.model.tensor import Tensor
-    from unlite.model.weights import Axes
+    from unlite.model.objects.tensor import Tensor
 
 EXAMPLES = """\
   unlite weights face.tflite -o face.npz
@@ -86,13 +86,13 @@ def _some(entries: list[str], most: int = 20) -> str:
 
 
 def _take(arguments: argparse.Namespace) -> dict[str, Any]:
-    from unlite.model.weight_files import write_weights
-    from unlite.model.weights import read_weights
+    from unlite.model.formats.weight_files import write_weights
+    from unlite.model.formats.weights import read_weights
 
     if arguments.file.endswith(WEIGHT_FILES):
-        raise InvalidValueError("is a file of weights.", file=arguments.file, mend="Say where they go: --into MODEL.")
+        raise InvalidValueError("is a file of weights.", file=arguments.file, hint="Say where they go: --into MODEL.")
     if arguments.output is None:
-        raise InvalidValueError("where to write is not said.", mend="Such as: -o weights.npz")
+        raise InvalidValueError("where to write is not said.", hint="Such as: -o weights.npz")
     layout = arguments.layout or "tflite"
     axes = AXES[layout]
     with open_model(arguments.file) as model, progress("writing", model.file.size) as advance:
@@ -133,8 +133,8 @@ def _told(
 
 
 def _put(arguments: argparse.Namespace) -> dict[str, Any]:
-    from unlite.model.weight_files import open_weights
-    from unlite.model.weights import keyed_constants, put_weights
+    from unlite.model.formats.weight_files import open_weights
+    from unlite.model.formats.weights import keyed_constants, put_weights
 
     layout = arguments.layout
     metadata: dict[str, str] = {}

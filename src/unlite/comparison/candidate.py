@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from unlite.comparison.measured import Measured
     from unlite.comparison.result import TensorDistance
-    from unlite.model.subgraph import Subgraph
-    from unlite.model.tensor import Tensor
+    from unlite.model.objects.subgraph import Subgraph
+    from unlite.model.objects.tensor import Tensor
 
     Array = NDArray[Any]
 
@@ -118,7 +118,7 @@ def input_for(tensor: Tensor, stored: Array, shape: Sequence[Any], layout: str |
     if not _fits(value.shape, shape):
         raise UnsupportedFormatError(
             f"wants {list(shape)} for input {tensor.name!r}, which the .tflite has as {list(stored.shape)}.",
-            mend="Compare it with the model that it was made from, or give inputs of that shape.",
+            hint="Compare it with the model that it was made from, or give inputs of that shape.",
         )
     return np.ascontiguousarray(value)
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from unlite.comparison.result import Divergence, TensorDistance
     from unlite.comparison.side import Runner
-    from unlite.model.subgraph import Subgraph
+    from unlite.model.objects.subgraph import Subgraph
 
     Array = NDArray[Any]
 

@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from unlite.model.quantization import Quantization
+    from unlite.model.objects.quantization import Quantization
 
     Array = NDArray[Any]
 

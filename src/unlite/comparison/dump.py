@@ -16,7 +16,7 @@ from unlite.comparison.metadata import read_labels
 from unlite.comparison.report import STYLE, escaped
 from unlite.comparison.run import run
 from unlite.errors import InvalidValueError, SaveError, UnliteError
-from unlite.model.weight_files import write_file
+from unlite.model.formats.weight_files import write_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from unlite.model.model import Model
-    from unlite.model.tensor import Tensor
+    from unlite.model.objects.tensor import Tensor
 
     Array = NDArray[Any]
 

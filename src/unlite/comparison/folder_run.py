@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import fx
 
-    from unlite.model.subgraph import Subgraph
+    from unlite.model.objects.subgraph import Subgraph
 
     Array = NDArray[Any]
 
@@ -296,6 +296,6 @@ def _recognised(path: str) -> dict[str, Any]:
         raise UnsupportedFormatError(
             "is no folder that unlite convert wrote: model.py and model.safetensors are wanted, as it writes them.",
             file=path,
-            mend="Load a network of your own in Python, and hand it to unlite.compare.",
+            hint="Load a network of your own in Python, and hand it to unlite.compare.",
         )
     return header

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from unlite.model.model import Model
-    from unlite.model.tensor import Tensor
+    from unlite.model.objects.tensor import Tensor
 
     Array = NDArray[Any]
 
@@ -75,7 +75,7 @@ def _picture_shape(tensor: Tensor) -> tuple[int, int, int, bool]:
     raise InvalidValueError(
         f"input {tensor.name!r}, {tensor.dtype} {list(tensor.shape_signature)}, takes no picture.",
         path=tensor.path,
-        mend="Give its values as an .npz.",
+        hint="Give its values as an .npz.",
     )
 
 

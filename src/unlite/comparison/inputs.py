@@ -10,15 +10,15 @@ import numpy as np
 
 from unlite.comparison.metadata import value_range as metadata_range
 from unlite.errors import InvalidTypeError, InvalidValueError, NotFoundError, UnliteError, UnsupportedFormatError
-from unlite.model.dtypes import elements, value_range
-from unlite.model.weight_files import open_weights, write_file
+from unlite.model.formats.weight_files import open_weights, write_file
+from unlite.model.values.dtypes import elements, value_range
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from unlite.model.model import Model
-    from unlite.model.subgraph import Subgraph
-    from unlite.model.tensor import Tensor
+    from unlite.model.objects.subgraph import Subgraph
+    from unlite.model.objects.tensor import Tensor
 
     Array = NDArray[Any]
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from unlite.errors import InvalidValueError
-from unlite.model.dtypes import elements, numpy_dtype
 from unlite.model.model import Model, open_model
+from unlite.model.values.dtypes import elements, numpy_dtype
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from typing_extensions import Self
 
-    from unlite.model.subgraph import Subgraph
+    from unlite.model.objects.subgraph import Subgraph
 
     Array = NDArray[Any]
 

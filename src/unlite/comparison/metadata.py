@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from unlite.model.model import Model
-    from unlite.model.tensor import Tensor
+    from unlite.model.objects.tensor import Tensor
 
 ENTRY = "TFLITE_METADATA"
 

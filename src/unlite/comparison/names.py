@@ -66,7 +66,7 @@ def from_metadata(
         raise UnsupportedFormatError(
             f"its metadata {IO!r} and {TENSORS!r} are damaged: {type(error).__name__}: {error}.",
             file=file,
-            mend="Convert the model again, or remove these two entries.",
+            hint="Convert the model again, or remove these two entries.",
         ) from error
     return ends, places
 

@@ -7,7 +7,7 @@ from html import escape
 from math import isfinite, log10
 from typing import TYPE_CHECKING, Any
 
-from unlite.model.weight_files import write_file
+from unlite.model.formats.weight_files import write_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

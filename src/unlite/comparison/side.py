@@ -107,7 +107,7 @@ def other_side(model: Model, other: Any, signature: str | None, quantized: str) 
             raise UnsupportedFormatError(
                 "cannot be compared with.",
                 file=path,
-                mend="Wanted: a .tflite, .onnx or .mlpackage, a folder from unlite convert, or in Python a module.",
+                hint="Wanted: a .tflite, .onnx or .mlpackage, a folder from unlite convert, or in Python a module.",
             )
         return open_model(path)
     try:

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from unlite.comparison.measured import Measured
-    from unlite.model.operator import Operator
-    from unlite.model.tensor import Tensor
+    from unlite.model.objects.operator import Operator
+    from unlite.model.objects.tensor import Tensor
 
     Array = NDArray[Any]
 

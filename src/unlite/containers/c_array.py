@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-    from unlite.flatbuffers.source import Source
+    from unlite.storage.source import Source
 
 __all__ = ["CArray", "read_c_array", "read_c_arrays", "write_c_array", "write_c_header"]
 
@@ -54,7 +54,7 @@ def write_c_array(source: Source, name: str = "g_model", *, header: str | None =
     if not re.fullmatch(r"[A-Za-z0-9_.+/-]+", header):
         raise InvalidValueError(
             f"{header!r} cannot be written after #include.",
-            mend="A header's name here has letters, digits and the marks . _ + - / only.",
+            hint="A header's name here has letters, digits and the marks . _ + - / only.",
         )
     return _whole_text(source, name, f'#include "{header}"\n', "")
 
@@ -74,7 +74,7 @@ def check_identifier(name: str) -> None:
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) or name in KEYWORDS:
         raise InvalidValueError(
             f"{name!r} cannot be the name of a C array.",
-            mend="A name has letters, digits and underscores, begins with no digit, and is no keyword of C or C++.",
+            hint="A name has letters, digits and underscores, begins with no digit, and is no keyword of C or C++.",
         )
 
 
@@ -156,14 +156,14 @@ def read_c_array(text: str | Buffer, name: str | None = None, file: str | None =
         raise UnsupportedFormatError(
             "there is no C array in this text.",
             file=file,
-            mend="A C array looks like: const unsigned char g_model[] = {0x1c, 0x00, ...};",
+            hint="A C array looks like: const unsigned char g_model[] = {0x1c, 0x00, ...};",
         )
     names = ", ".join(array.name for array in arrays[:20]) + (", ..." if len(arrays) > 20 else "")
     if name is None:
         raise NotFoundError(
             f"the text has {len(arrays)} arrays, so which one is meant must be said: {names}.",
             file=file,
-            mend="Give the name of one of them.",
+            hint="Give the name of one of them.",
         )
     if not named:
         raise NotFoundError(f"no array of bytes is called {name!r}; there is: {names}.", file=file)

@@ -301,7 +301,7 @@ class Declarations:
             raise self._tokens.error(
                 "a preprocessor line stands inside an array.",
                 token.start,
-                mend="Branches and included files are not followed: run the C preprocessor first (cc -E).",
+                hint="Branches and included files are not followed: run the C preprocessor first (cc -E).",
             )
         return token
 
@@ -350,7 +350,7 @@ class Declarations:
                 raise self._tokens.error(
                     f"array {self._shown(name)!r} has {len(data)} elements, but {what} {values[0]}.",
                     lengths[0][1],
-                    mend="The text looks cut short or edited: write it again from the original file.",
+                    hint="The text looks cut short or edited: write it again from the original file.",
                 )
             declared = len(data)
         if size and not in_brackets and data in (b"", b"\0"):

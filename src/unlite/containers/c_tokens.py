@@ -192,19 +192,19 @@ class Tokens:
             raise self.error(
                 f"the escape sequence {printable(match[0])} stands for no byte.",
                 begin + match.start(),
-                mend="A hexadecimal escape takes all digits that follow: end the string there and begin another.",
+                hint="A hexadecimal escape takes all digits that follow: end the string there and begin another.",
             )
         byte = bytes((value,))
         if len(code) < 4:
             self._known_escapes[match[0]] = byte
         return byte
 
-    def error(self, message: str, position: int, mend: str | None = None) -> TextError:
+    def error(self, message: str, position: int, hint: str | None = None) -> TextError:
         """A TextError at ``position`` in the text."""
         place = self._place(position)
         begin = self._original.rfind(b"\n", 0, place) + 1
         column = len(self._original[begin:place].decode(errors="replace")) + 1
-        return TextError(message, line=self.line(position), column=column, file=self.file, mend=mend)
+        return TextError(message, line=self.line(position), column=column, file=self.file, hint=hint)
 
     def line(self, position: int) -> int:
         """Number of the line, from 1, on which ``position`` lies."""

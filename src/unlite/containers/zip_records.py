@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-    from unlite.flatbuffers.source import Source
+    from unlite.storage.source import Source
 
 # Signature, versions made by and needed (no version made by in the local header), flags, method, time, date, crc,
 # sizes compressed and not, lengths of name and extra; in the directory also of the comment, disk, attributes, offset.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
-    from unlite.flatbuffers.source import Source
+    from unlite.storage.source import Source
 
 SIGNATURE = b"PK\5\6"
 SHORTEST = 22  # an end record without a comment

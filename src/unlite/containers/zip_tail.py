@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from struct import Struct
 
     from unlite.containers.zip_records import Record
-    from unlite.flatbuffers.source import Source
+    from unlite.storage.source import Source
 
 LIMIT = 1 << 26
 """Compressed files that grow beyond this (64 MiB) are read only when asked for with a higher limit."""
@@ -136,7 +136,7 @@ class ZipTail(NamedTuple):
                     f"it says that it grows to {entry.size} bytes; the limit is {limit}.",
                     file=file,
                     path=path,
-                    mend="If the file is trusted, give a higher limit.",
+                    hint="If the file is trusted, give a higher limit.",
                 )
             try:
                 content = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, entry.size + 1)
@@ -149,7 +149,7 @@ class ZipTail(NamedTuple):
                 f"compression method {entry.method} is not read.",
                 file=file,
                 path=path,
-                mend="Pack the file stored or deflated.",
+                hint="Pack the file stored or deflated.",
             )
         if len(content) != entry.size or zlib.crc32(content) != entry.crc:
             raise CorruptFileError(
@@ -248,7 +248,7 @@ def _members(source: Source, end: EndRecord, records: list[Record]) -> tuple[Zip
                 file=source.name,
                 path=f"ZIP entry {name!r}",
                 offset=header,
-                mend="The file looks cut or edited: fetch it again.",
+                hint="The file looks cut or edited: fetch it again.",
             )
     spans.sort()
     spans.append((end.directory, end.directory))
@@ -303,7 +303,7 @@ def _check_offset(value: int) -> None:
     if value >= FULL32:
         raise SaveError(
             "the ZIP behind the model would come to lie beyond 4 GiB, where its 32-bit offsets do not reach.",
-            mend="Extract the associated files and keep them beside the model.",
+            hint="Extract the associated files and keep them beside the model.",
         )
 
 
@@ -365,7 +365,7 @@ def safe_name(name: str) -> str:
     if not parts or path.startswith("/") or any(_leads_out(part) for part in parts):
         raise UnsafePathError(
             f"the name {name!r} could lead out of the folder it is written to.",
-            mend="Read its content by this name, and write it under a name of your own.",
+            hint="Read its content by this name, and write it under a name of your own.",
         )
     return "/".join(parts) + ("/" if path.endswith("/") else "")
 

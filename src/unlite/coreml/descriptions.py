@@ -11,7 +11,7 @@ from unlite.flatbuffers.view import Table
 if TYPE_CHECKING:
     from unlite.coreml.ends import Ends
     from unlite.model.model import Model
-    from unlite.model.subgraph import Subgraph
+    from unlite.model.objects.subgraph import Subgraph
 
 FIELDS = {"author": "author", "license": "license", "version": "version", "description": "short_description"}
 """Field of the metadata -> attribute of an MLModel."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import fx
 
     from unlite.coreml.images import Picture
-    from unlite.model.subgraph import Subgraph
+    from unlite.model.objects.subgraph import Subgraph
 
 IO = "unlite.io"
 SCALAR, LINES = "SCALAR", "N1HW"

@@ -302,7 +302,7 @@ def _load(path: str) -> tuple[Any, Any]:
         raise UnsupportedFormatError(
             "is no .mlpackage." if os.path.exists(path) else "there is no such package.",
             file=path,
-            mend="An .mlpackage is a folder, as 'unlite convert --to coreml' writes it.",
+            hint="An .mlpackage is a folder, as 'unlite convert --to coreml' writes it.",
         )
     with quiet():
         from coremltools.converters.mil.frontend.milproto.load import load
@@ -314,7 +314,7 @@ def _load(path: str) -> tuple[Any, Any]:
                 raise UnsupportedFormatError(
                     f"holds a {spec.WhichOneof('Type')}, not an ML program.",
                     file=path,
-                    mend="Only ML programs, the format since iOS 15, have operators that are evaluated here.",
+                    hint="Only ML programs, the format since iOS 15, have operators that are evaluated here.",
                 )
             program = load(spec, spec.specificationVersion, model.weights_dir)
         except UnliteError:

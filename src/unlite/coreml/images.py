@@ -11,8 +11,8 @@ from unlite.errors import InvalidTypeError, InvalidValueError
 
 if TYPE_CHECKING:
     from unlite.model.model import Model
-    from unlite.model.subgraph import Subgraph
-    from unlite.model.tensor import Tensor
+    from unlite.model.objects.subgraph import Subgraph
+    from unlite.model.objects.tensor import Tensor
 
 COLORS = ("RGB", "BGR", "GRAYSCALE")
 
@@ -118,7 +118,7 @@ def _picture(model: Model, tensor: Tensor, wanted: ImageInput) -> Picture:
         raise InvalidValueError(
             f"the input {tensor.name!r} has {channels} channels; color is {color!r}.",
             path=tensor.path,
-            mend="RGB and BGR have three channels, GRAYSCALE has one.",
+            hint="RGB and BGR have three channels, GRAYSCALE has one.",
         )
     scale, bias = _normalization(model, tensor, wanted)
     return Picture(
@@ -167,7 +167,7 @@ def _normalization(model: Model, tensor: Tensor, wanted: ImageInput) -> tuple[An
             raise InvalidValueError(
                 f"nothing says what becomes of a pixel at the input {tensor.name!r}.",
                 path=tensor.path,
-                mend="Give its scale and bias (--image-scale, --image-bias): pixel * scale + bias, pixels 0..255.",
+                hint="Give its scale and bias (--image-scale, --image-bias): pixel * scale + bias, pixels 0..255.",
             )
         several = max(len(facts.mean), len(facts.std))
         mean, std = (values * (several if len(values) == 1 else 1) for values in (facts.mean, facts.std))

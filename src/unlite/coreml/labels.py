@@ -11,7 +11,7 @@ from unlite.errors import InvalidValueError, UnliteError
 
 if TYPE_CHECKING:
     from unlite.model.model import Model
-    from unlite.model.subgraph import Subgraph
+    from unlite.model.objects.subgraph import Subgraph
 
 
 def labels_of(model: Model, graph: Subgraph, given: Any) -> list[str] | None:
@@ -34,7 +34,7 @@ def labels_of(model: Model, graph: Subgraph, given: Any) -> list[str] | None:
             raise InvalidValueError(
                 f"there are no labels of the output {output.name!r} inside.",
                 file=model.file.name,
-                mend="Name a file of labels, one a line (--labels FILE).",
+                hint="Name a file of labels, one a line (--labels FILE).",
             )
     elif isinstance(given, (str, os.PathLike)):
         found = _read(os.fspath(given))

@@ -12,7 +12,7 @@ from unlite.comparison.litert import NotRunnable, run_litert
 from unlite.comparison.torch_run import carried
 from unlite.coreml.evaluate import Program
 from unlite.errors import InvalidValueError
-from unlite.model.weight_files import write_file
+from unlite.model.formats.weight_files import write_file
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from torch import fx
 
     from unlite.model.model import Model
-    from unlite.model.subgraph import Subgraph
+    from unlite.model.objects.subgraph import Subgraph
 
 PRECISIONS = ("float16", "float32")
 TARGETS = ("iOS16", "iOS17", "iOS18")
@@ -158,6 +158,6 @@ def _target(model: Model, graph: Subgraph, module: fx.GraphModule, asked: str | 
             operators=tuple(states),
             file=model.file.name,
             path=graph.path,
-            mend=f"Convert it with --minimum-deployment-target {STATES}.",
+            hint=f"Convert it with --minimum-deployment-target {STATES}.",
         )
     return STATES

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from unlite.coreml.ends import Ends
     from unlite.coreml.weights import Scheme
-    from unlite.model.subgraph import Subgraph
+    from unlite.model.objects.subgraph import Subgraph
 
 FAILURES = (RuntimeError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError, AssertionError)
 MOST = 1024

@@ -31,9 +31,9 @@ def open(file: object, schema: object, *, root: str | None = None, size_prefixed
         CorruptFileError: the root cannot be read.
     """
     from unlite.errors import UnsupportedFormatError
-    from unlite.flatbuffers.source import open_source
     from unlite.flatbuffers.view import root_view
     from unlite.flatbuffers.wire import U32, Wire
+    from unlite.storage.source import open_source
 
     found = open_schema(schema)
     source = open_source(file)
@@ -49,7 +49,7 @@ def open(file: object, schema: object, *, root: str | None = None, size_prefixed
             f"bears the identifier {wire.identifier()!r}, files of this schema bear {expected!r}.",
             file=source.name,
             offset=wire.origin + 4,
-            mend="Check that the schema is the right one, or name the root table to read it all the same.",
+            hint="Check that the schema is the right one, or name the root table to read it all the same.",
         )
     return root_view(wire, owner)
 

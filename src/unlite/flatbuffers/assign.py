@@ -9,9 +9,9 @@ from unlite.errors import InvalidTypeError, InvalidValueError
 from unlite.flatbuffers import schema as s
 from unlite.flatbuffers import view as v
 from unlite.flatbuffers.pack import pack_scalar, pack_scalars
-from unlite.flatbuffers.source import MemorySource
 from unlite.flatbuffers.wire import Wire
 from unlite.flatbuffers.write import build
+from unlite.storage.source import MemorySource
 
 if TYPE_CHECKING:
     from unlite.flatbuffers.schema import Field

@@ -117,7 +117,7 @@ def patch_integers(data: Buffer, values: Mapping[str, int]) -> bytes:
                 f"{value} does not fit {8 * place.width} bits ({place.kind}).",
                 path=wire.path([key]),
                 offset=place.position,
-                mend="Write all of it anew with room in it: encode(decode(data) | values, integer_width=8).",
+                hint="Write all of it anew with room in it: encode(decode(data) | values, integer_width=8).",
             ) from error
         patched[place.position : place.position + place.width] = content
     return bytes(patched)

@@ -12,15 +12,15 @@ from unlite.errors import InvalidTypeError, TextError
 from unlite.flatbuffers import schema as s
 from unlite.flatbuffers.json_scalars import Scalars, check_length
 from unlite.flatbuffers.json_text import STRING, WORD, Text, did_you_mean, within
-from unlite.flatbuffers.source import MemorySource, Source
-from unlite.flatbuffers.spool import Spool
 from unlite.flatbuffers.write import Plan
+from unlite.storage.source import MemorySource, Source
+from unlite.storage.temporary_file import TemporaryFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from unlite.flatbuffers.schema import Field, Object, Schema
-    from unlite.flatbuffers.sink import Sink
+    from unlite.storage.sink import Sink
 
 LEVELS = 64  # tables inside one another; flatc reads no more
 
@@ -47,11 +47,11 @@ def read_json(
         file: What messages call the text.
 
     Raises:
-        TextError: what does not parse, with line, column, path and a mend.
+        TextError: what does not parse, with line, column, path and a hint.
         SaveError: the temporary file cannot be written.
     """
     source = text if isinstance(text, Source) else _memory(text)
-    reader = _Reader(Text(source, file or source.name), schema, None if spool is None else Spool(spool))
+    reader = _Reader(Text(source, file or source.name), schema, None if spool is None else TemporaryFile(spool))
     return reader.document(root or schema.root)
 
 
@@ -89,7 +89,7 @@ class _Layout(NamedTuple):
 
 
 class _Reader:
-    def __init__(self, text: Text, schema: Schema, spool: Spool | None) -> None:
+    def __init__(self, text: Text, schema: Schema, spool: TemporaryFile | None) -> None:
         self._text = text
         self._schema = schema
         self._scalars = Scalars(text, spool)
@@ -119,8 +119,8 @@ class _Reader:
                 found = fields.get(key)
                 if found is None:
                     name = key.decode("utf-8", "replace")
-                    mend = did_you_mean(name, owner.by_name, "Its fields")
-                    raise text.error(f"{_short(owner)} has no field {name[:80]!r}.", text.start, mend)
+                    hint = did_you_mean(name, owner.by_name, "Its fields")
+                    raise text.error(f"{_short(owner)} has no field {name[:80]!r}.", text.start, hint)
                 known, field, read = found
                 if known in values:
                     raise text.error(f"the key {known!r} stands here twice.", text.start, "Keep one of the two.")
@@ -138,8 +138,8 @@ class _Reader:
             self._late(owner, values, late)
         for name in needed:
             if values.get(name) is None:
-                mend = f"A {_short(owner)} needs: {', '.join(needed)}."
-                raise text.error(f"the field {name!r} of {_short(owner)} is missing.", start, mend)
+                hint = f"A {_short(owner)} needs: {', '.join(needed)}."
+                raise text.error(f"the field {name!r} of {_short(owner)} is missing.", start, hint)
         self._depth -= 1
         return values
 
@@ -176,8 +176,8 @@ class _Reader:
             try:
                 if kind not in values:
                     text.peek()
-                    mend = did_you_mean("", field.the_enum.values, "Its types")
-                    raise text.error(f"the type of this union is missing: the key {kind!r}.", text.position, mend)
+                    hint = did_you_mean("", field.the_enum.values, "Its types")
+                    raise text.error(f"the type of this union is missing: the key {kind!r}.", text.position, hint)
                 values[field.name] = self._union(field, values[kind])
             except TextError as error:
                 raise within(error, field.name) from None
@@ -222,8 +222,8 @@ class _Reader:
         if text.passed_null():
             return None
         if member is None:
-            mend = did_you_mean("", enum.values, "Its types")
-            raise text.error(f"{kind} is no type of {enum.name}.", text.position, mend)
+            hint = did_you_mean("", enum.values, "Its types")
+            raise text.error(f"{kind} is no type of {enum.name}.", text.position, hint)
         raise text.error(
             "the union's type is NONE, but here is a value.", text.position, "Name its type, or take the value out."
         )

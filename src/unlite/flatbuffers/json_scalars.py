@@ -11,9 +11,9 @@ from unlite.flatbuffers import schema as s
 from unlite.flatbuffers import view as v
 from unlite.flatbuffers.json_text import MARK, STRING, WORD, Text, did_you_mean, within
 from unlite.flatbuffers.numbers import NumberTextError, parse_number_chunks, parse_numbers, parse_plain
-from unlite.flatbuffers.sink import MemorySink
-from unlite.flatbuffers.spool import Spool
 from unlite.flatbuffers.wire import Wire
+from unlite.storage.sink import MemorySink
+from unlite.storage.temporary_file import TemporaryFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,7 +41,7 @@ class Scalars:
         spool: Takes long vectors; a temporary file is made when the first one comes, if this is None.
     """
 
-    def __init__(self, text: Text, spool: Spool | None) -> None:
+    def __init__(self, text: Text, spool: TemporaryFile | None) -> None:
         self._text = text
         self._spool = spool
         self._wire: Wire | None = None
@@ -203,12 +203,12 @@ class Scalars:
         plan.write(spool)
         return self._vector(spool, start, field)
 
-    def _spooled(self) -> Spool:
+    def _spooled(self) -> TemporaryFile:
         if self._spool is None:
-            self._spool = Spool()
+            self._spool = TemporaryFile()
         return self._spool
 
-    def _vector(self, spool: Spool, start: int, field: Field) -> v.ScalarVector:
+    def _vector(self, spool: TemporaryFile, start: int, field: Field) -> v.ScalarVector:
         """What stands in the temporary file from ``start`` on."""
         if self._wire is None:
             self._wire = Wire(spool)

@@ -10,12 +10,12 @@ import re
 from typing import TYPE_CHECKING
 
 from unlite.errors import TextError
-from unlite.flatbuffers.source import CHUNK
+from unlite.storage.source import CHUNK
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from unlite.flatbuffers.source import Source
+    from unlite.storage.source import Source
 
 # Kinds of tokens; also their groups in _TOKEN.
 WORD, STRING, MARK = 1, 2, 3
@@ -333,15 +333,15 @@ class Text:
             raise self.error(f"'{found[0]}' is half of a character.", at, "Write both halves of the surrogate pair.")
         return chr(code)
 
-    def wrong(self, wanted: str, kind: int, token: bytes, mend: str | None = None) -> TextError:
+    def wrong(self, wanted: str, kind: int, token: bytes, hint: str | None = None) -> TextError:
         """An error for the latest token, a value of the wrong type, for the caller to raise."""
         shown = token.decode("utf-8", "replace")
         shown = repr(f"{shown[:40]}..." if len(shown) > 40 else shown)
         if kind == MARK:
             shown = {b"{": "an object", b"[": "a list"}.get(token, shown)
-        return self.error(f"{wanted}, not {shown}.", self.start - (kind == STRING), mend)
+        return self.error(f"{wanted}, not {shown}.", self.start - (kind == STRING), hint)
 
-    def error(self, message: str, position: int, mend: str | None = None) -> TextError:
+    def error(self, message: str, position: int, hint: str | None = None) -> TextError:
         """An error at a byte offset, for the caller to raise."""
         line, begin, at = 1, 0, 0
         for chunk in self._source.chunks(0, position):
@@ -352,7 +352,7 @@ class Text:
         column = 1
         for chunk in self._source.chunks(begin, position - begin):
             column += len(chunk.tobytes().translate(None, _CONTINUATION))
-        return TextError(message, line=line, column=column, file=self._name, mend=mend)
+        return TextError(message, line=line, column=column, file=self._name, hint=hint)
 
 
 def _shown(byte: int) -> str:
@@ -367,7 +367,7 @@ def within(error: TextError, step: str) -> TextError:
 
 
 def did_you_mean(name: str, known: Iterable[str], what: str) -> str:
-    """A mend for a name that is not known: those close to it, else all."""
+    """A hint for a name that is not known: those close to it, else all."""
     from difflib import get_close_matches
 
     names = list(known)

@@ -17,8 +17,8 @@ from unlite.flatbuffers import schema as s
 from unlite.flatbuffers import view as v
 from unlite.flatbuffers.numbers import LINE, format_numbers
 from unlite.flatbuffers.pack import pack_scalar, pack_scalars
-from unlite.flatbuffers.source import MemorySource
 from unlite.flatbuffers.wire import DAMAGED, Wire
+from unlite.storage.source import MemorySource
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -108,7 +108,7 @@ class _Writer:
                 "its objects are shared so often that the text would never end.",
                 file=view._wire.source.name,
                 path=v.path(view),
-                mend=DAMAGED,
+                hint=DAMAGED,
             )
 
     # -- tables and structs: ``level`` counts the brackets around them --------------------------------------------
@@ -183,7 +183,7 @@ class _Writer:
                 f"tables are nested more than {LEVELS} deep.",
                 file=view._wire.source.name,
                 path=v.path(view),
-                mend=DAMAGED,
+                hint=DAMAGED,
             )
 
     def _steps_of(self, owner: Object, level: int) -> list[_Step]:

@@ -10,8 +10,8 @@ from unlite.flatbuffers.wire import I32, U32, U64
 
 if TYPE_CHECKING:
     from unlite.flatbuffers.schema import Field
-    from unlite.flatbuffers.sink import Sink
-    from unlite.flatbuffers.source import Source
+    from unlite.storage.sink import Sink
+    from unlite.storage.source import Source
 
 LIMIT = 2**31 - 1  # C++ readers refuse more; offsets are signed there
 
@@ -130,7 +130,7 @@ def distance_to(at: int, target: Node) -> int:
         raise SaveError(
             f"an offset of {distance} bytes does not fit: a FlatBuffer holds at most 2 GiB.",
             offset=at,
-            mend="Store large data behind the FlatBuffer, or in vectors with 64-bit offsets.",
+            hint="Store large data behind the FlatBuffer, or in vectors with 64-bit offsets.",
         )
     return distance
 

@@ -51,7 +51,7 @@ def pack_scalar(field: Field, base: int, value: object, path: str) -> bytes:
         if number is None:
             names = list(field.enum.values)
             shown = ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
-            raise InvalidValueError(f"{value!r} is no {field.enum.name}.", path=path, mend=f"It has: {shown}.")
+            raise InvalidValueError(f"{value!r} is no {field.enum.name}.", path=path, hint=f"It has: {shown}.")
     if base == s.BOOL:
         if number not in (0, 1):
             raise InvalidTypeError(f"true or false is wanted, not {value!r:.60}.", path=path)

@@ -10,8 +10,8 @@ from functools import cached_property
 from struct import Struct
 
 from unlite.errors import CorruptFileError, NotFoundError, UnsupportedFormatError
-from unlite.flatbuffers.source import MemorySource, Source
 from unlite.flatbuffers.wire import Wire
+from unlite.storage.source import MemorySource, Source
 
 TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
@@ -310,7 +310,7 @@ class Schema:
             raise UnsupportedFormatError(
                 "is not a compiled FlatBuffers schema.",
                 file=self.name,
-                mend="Compile a .fbs with: flatc --binary --schema --bfbs-builtins FILE.fbs",
+                hint="Compile a .fbs with: flatc --binary --schema --bfbs-builtins FILE.fbs",
             )
         self._root = _Record(wire, wire.root())
         self._object_positions = self._root.records(0)
@@ -325,7 +325,7 @@ class Schema:
         """The root table."""
         at = self._root.at(4)
         if not at:
-            raise UnsupportedFormatError("the schema has no root_type.", file=self.name, mend="Name the root table.")
+            raise UnsupportedFormatError("the schema has no root_type.", file=self.name, hint="Name the root table.")
         position = self._root.wire.follow(at)
         if position not in self._object_positions:
             raise CorruptFileError("its root table is none of its objects.", file=self.name, offset=at)

@@ -15,7 +15,7 @@ from unlite.flatbuffers.wire import U32
 
 if TYPE_CHECKING:
     from unlite.flatbuffers.schema import Object, Schema
-    from unlite.flatbuffers.source import Source
+    from unlite.storage.source import Source
 
 
 def verify(

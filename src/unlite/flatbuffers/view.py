@@ -276,8 +276,8 @@ class ScalarVector(Vector):
     @property
     def root(self) -> Table:
         """Root table of the FlatBuffer that the bytes are (attribute ``nested_flatbuffer``)."""
-        from unlite.flatbuffers.source import MemorySource
         from unlite.flatbuffers.wire import Wire
+        from unlite.storage.source import MemorySource
 
         nested = self._field.nested_object
         if nested is None:
@@ -401,5 +401,5 @@ def root_view(wire: Wire, owner: Object) -> Table:
 
 def _unknown_field(owner: Object, name: str) -> UnknownFieldError:
     return UnknownFieldError(
-        f"{owner.name} has no field {name!r}.", mend=f"Its fields: {', '.join(owner.by_name) or 'none'}."
+        f"{owner.name} has no field {name!r}.", hint=f"Its fields: {', '.join(owner.by_name) or 'none'}."
     )

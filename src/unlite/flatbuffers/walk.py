@@ -16,7 +16,7 @@ from unlite.flatbuffers.wire import I32, TABLE, U32, U64
 
 if TYPE_CHECKING:
     from unlite.flatbuffers.schema import Field, Object
-    from unlite.flatbuffers.source import Source
+    from unlite.storage.source import Source
 
 MAX_DEPTH = 64  # this and the next two: verifier.h
 MAX_TABLES = 1_000_000

@@ -13,7 +13,7 @@ from unlite.errors import CorruptFileError
 
 TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
-    from unlite.flatbuffers.source import Source
+    from unlite.storage.source import Source
 
 I32, U32, U64 = Struct("<i"), Struct("<I"), Struct("<Q")
 TABLE = Struct("<HH")
@@ -49,7 +49,7 @@ class Wire:
 
     def corrupt(self, message: str, offset: int) -> CorruptFileError:
         """An error at ``offset``, for the caller to raise."""
-        return CorruptFileError(message, file=self.source.name, offset=offset, mend=DAMAGED)
+        return CorruptFileError(message, file=self.source.name, offset=offset, hint=DAMAGED)
 
     def root(self) -> int:
         """Position of the root table."""

@@ -20,9 +20,9 @@ from unlite.flatbuffers.pack import encode, is_default, join, pack_scalar, pack_
 
 if TYPE_CHECKING:
     from unlite.flatbuffers.schema import Field, Object
-    from unlite.flatbuffers.sink import Sink
-    from unlite.flatbuffers.source import Source
     from unlite.flatbuffers.wire import Wire
+    from unlite.storage.sink import Sink
+    from unlite.storage.source import Source
 
 BULK = 4096  # vectors from this size on stand behind all tables
 DEPTH = 128  # nested tables; C++ verifiers stop at 64
@@ -143,8 +143,8 @@ class Plan:
         if fields is None:
             unknown = [name for name in value if name not in owner.by_name]
             if unknown:
-                mend = f"Its fields: {', '.join(owner.by_name)}."
-                raise InvalidValueError(f"{owner.name} has no field {unknown[0]!r}.", path=path, mend=mend)
+                hint = f"Its fields: {', '.join(owner.by_name)}."
+                raise InvalidValueError(f"{owner.name} has no field {unknown[0]!r}.", path=path, hint=hint)
             missing = [field.name for field in owner.fields if field.required and field.name not in names]
             if missing:
                 raise InvalidValueError(f"{owner.name} needs its field {missing[0]!r}.", path=path)
@@ -396,7 +396,7 @@ def _holds_structs(field: Field) -> bool:
 
 def build(owner: Object, value: Mapping[str, Any], identifier: bytes = b"") -> bytes:
     """A whole FlatBuffer in memory, from plain values."""
-    from unlite.flatbuffers.sink import MemorySink
+    from unlite.storage.sink import MemorySink
 
     sink = MemorySink()
     Plan(owner, value, identifier=identifier).write(sink)

@@ -6,16 +6,16 @@ import os
 
 from unlite.errors import UnliteError
 from unlite.flatbuffers import view as v
-from unlite.flatbuffers.source import MappedFile, MemorySource, Source, open_source
 from unlite.flatbuffers.wire import Wire
-from unlite.model.metadata import AssociatedFiles, Metadata
-from unlite.model.names import NamedSequence
-from unlite.model.operator import OperatorCode, append_operator_code
-from unlite.model.signature import Signature
-from unlite.model.storage import Buffer
-from unlite.model.subgraph import Subgraph
+from unlite.model.metadata.entries import AssociatedFiles, Metadata
+from unlite.model.objects.buffer import Buffer
+from unlite.model.objects.names import NamedSequence
+from unlite.model.objects.operator import OperatorCode, append_operator_code
+from unlite.model.objects.signature import Signature
+from unlite.model.objects.subgraph import Subgraph
 from unlite.schema import load
 from unlite.schema.sniff import sniff
+from unlite.storage.source import MappedFile, MemorySource, Source, open_source
 
 TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from unlite.flatbuffers.findings import Finding
-    from unlite.model.save import SaveReport
+    from unlite.model.saving.save import SaveReport
 
 
 class Model:
@@ -154,7 +154,7 @@ class Model:
 
         Never raises for what the file holds; an empty list, or one without errors, means that it can be used.
         """
-        from unlite.model.verify import verify_file
+        from unlite.model.checking.verify import verify_file
 
         return verify_file(self.file)
 
@@ -185,7 +185,7 @@ class Model:
             LostFieldsError: a rewrite would drop unknown fields.
             SaveError: the file cannot be written, or ``in_place`` does not suffice.
         """
-        from unlite.model.save import save
+        from unlite.model.saving.save import save
 
         return save(self, path, in_place=in_place, rewrite=rewrite, drop_unknown=drop_unknown, progress=progress)
 
@@ -217,7 +217,7 @@ class Model:
         return f"<Model {self.file.name}: {len(self.subgraphs)} subgraphs>"
 
     def _repr_html_(self) -> str:
-        from unlite.model.html import model_html
+        from unlite.model.facts.html import model_html
 
         return model_html(self)
 
@@ -240,7 +240,7 @@ def open_model(file: Any, *, weights: str | os.PathLike[str] | None = None) -> M
     if isinstance(file, (str, os.PathLike)):
         real = os.path.realpath(os.fsdecode(file))  # the journal lies beside the file, not beside a link to it
         if os.path.exists(f"{real}.unlite-undo"):
-            from unlite.model.journal import recover
+            from unlite.storage.journal import recover
 
             recover(real)
     return Model(open_source(file), weights)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import onnx_ir as ir
 
     from unlite.model.model import Model
-    from unlite.model.subgraph import Subgraph
+    from unlite.model.objects.subgraph import Subgraph
 
 QUANTIZED = ("qdq", "float", "exact")
 LAYOUTS = ("nchw", "nhwc")

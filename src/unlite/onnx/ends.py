@@ -14,7 +14,7 @@ import torch
 if TYPE_CHECKING:
     from torch import fx
 
-    from unlite.model.subgraph import Subgraph
+    from unlite.model.objects.subgraph import Subgraph
     from unlite.pytorch.constants import Constant
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import onnx_ir as ir
 
-    from unlite.model.subgraph import Subgraph
+    from unlite.model.objects.subgraph import Subgraph
     from unlite.onnx.ends import Ends
 
 

@@ -22,7 +22,7 @@ def checked_proto(made: ir.Model) -> onnx.ModelProto:
     if _weights(made) > LARGEST:
         raise SaveError(
             f"its weights are {_weights(made)} bytes, and one ONNX message holds 2 GiB.",
-            mend="unlite convert --to onnx writes such a model as two files.",
+            hint="unlite convert --to onnx writes such a model as two files.",
         )
     proto: onnx.ModelProto = ir.to_proto(made)
     check(proto)

@@ -9,7 +9,7 @@ import onnx_ir as ir
 from unlite.pytorch.unique_names import UniqueNames
 
 if TYPE_CHECKING:
-    from unlite.model.subgraph import Subgraph
+    from unlite.model.objects.subgraph import Subgraph
     from unlite.onnx.ends import Ends, Stored, Traced
 
 Place: TypeAlias = "tuple[int, int, tuple[int, ...] | None]"

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from unlite.model.quantization import Quantization
-    from unlite.model.subgraph import Subgraph
-    from unlite.model.tensor import Tensor
+    from unlite.model.objects.quantization import Quantization
+    from unlite.model.objects.subgraph import Subgraph
+    from unlite.model.objects.tensor import Tensor
     from unlite.onnx.ends import Stored
     from unlite.onnx.names import Names
 

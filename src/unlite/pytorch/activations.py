@@ -10,7 +10,7 @@ import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from unlite.model.tensor import Tensor
+    from unlite.model.objects.tensor import Tensor
 
 
 def relu(x: Any) -> Any:

@@ -9,8 +9,8 @@ from unlite.errors import CorruptFileError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from unlite.model.operator import Operator
-    from unlite.model.subgraph import Subgraph
+    from unlite.model.objects.operator import Operator
+    from unlite.model.objects.subgraph import Subgraph
 
 CALLS = {
     "CALL": ("subgraph",),

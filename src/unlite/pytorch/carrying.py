@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from unlite.errors import CorruptFileError
-from unlite.model.constants import spread
-from unlite.model.tensor import check_quantizable
+from unlite.model.objects.tensor import check_quantizable
+from unlite.model.values.constants import spread
 from unlite.pytorch.activations import SATURATING, activated
 from unlite.pytorch.arithmetic.quantized import RANGES, dequantize, quantize
 from unlite.pytorch.calls import CALLS, reached
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from unlite.model.operator import Operator
-    from unlite.model.subgraph import Subgraph
-    from unlite.model.tensor import Tensor
+    from unlite.model.objects.operator import Operator
+    from unlite.model.objects.subgraph import Subgraph
+    from unlite.model.objects.tensor import Tensor
 
 QUANTIZED = ("INT8", "UINT8", "INT16", "UINT16", "INT32", "INT64", "INT4", "UINT4", "INT2")
 

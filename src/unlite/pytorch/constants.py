@@ -14,7 +14,7 @@ import torch.fx
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from unlite.model.tensor import Tensor
+    from unlite.model.objects.tensor import Tensor
 
 Load = Callable[[], "NDArray[np.generic]"]
 

@@ -31,9 +31,9 @@ from unlite.pytorch.trace import Tracer, Value
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from unlite.model.operator import Operator
-    from unlite.model.subgraph import Subgraph
-    from unlite.model.tensor import Tensor
+    from unlite.model.objects.operator import Operator
+    from unlite.model.objects.subgraph import Subgraph
+    from unlite.model.objects.tensor import Tensor
 
 FOLDED_BYTES = 1 << 16  # results of constants are folded up to this size, whatever the operator
 ALWAYS_FOLDED = ("DEQUANTIZE", "DENSIFY", "CAST", "TRANSPOSE", "RESHAPE", "QUANTIZE", "EXPAND_DIMS", "SQUEEZE")

@@ -12,9 +12,9 @@ from unlite.pytorch.carrying import grid, is_quantized
 from unlite.pytorch.dtypes import torch_dtype
 
 if TYPE_CHECKING:
-    from unlite.model.operator import Operator
-    from unlite.model.quantization import Quantization
-    from unlite.model.tensor import Tensor
+    from unlite.model.objects.operator import Operator
+    from unlite.model.objects.quantization import Quantization
+    from unlite.model.objects.tensor import Tensor
     from unlite.pytorch.lower import Lowering
 
 

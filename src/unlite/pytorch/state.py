@@ -13,8 +13,8 @@ from unlite.errors import CorruptFileError
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
 
-    from unlite.model.operator import Operator
-    from unlite.model.tensor import Tensor
+    from unlite.model.objects.operator import Operator
+    from unlite.model.objects.tensor import Tensor
     from unlite.pytorch.constants import Constant
 
 

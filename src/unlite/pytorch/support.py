@@ -12,8 +12,8 @@ from unlite.pytorch.ops import CUSTOM, EXACT, EXACT_CUSTOM, MOVES, OPERATORS
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from unlite.model.operator import Operator
-    from unlite.model.subgraph import Subgraph
+    from unlite.model.objects.operator import Operator
+    from unlite.model.objects.subgraph import Subgraph
 
 VALUELESS = {"STRING": "strings", "VARIANT": "variants"}
 
@@ -43,7 +43,7 @@ def check_supported(subgraph: Subgraph, custom: Mapping[str, Callable[..., Any]]
         operators=tuple(operator.label for operator in missing),
         file=subgraph.model.file.name,
         path=first.path,
-        mend="Cut the model before or after them." if reason else "To add one, see docs/add-an-operator.md.",
+        hint="Cut the model before or after them." if reason else "To add one, see docs/add-an-operator.md.",
     )
 
 

@@ -34,6 +34,6 @@ def find(name: str) -> Schema | None:
 @cache
 def _load(name: str) -> Schema:
     if name not in names():
-        raise NotFoundError(f"there is no bundled schema {name!r}.", mend=f"Bundled are: {', '.join(names())}.")
+        raise NotFoundError(f"there is no bundled schema {name!r}.", hint=f"Bundled are: {', '.join(names())}.")
     with open(os.path.join(_FOLDER, f"{name}.bfbs"), "rb") as file:
         return Schema(file.read(), f"{name}.bfbs")

@@ -13,7 +13,7 @@ from unlite.flatbuffers.wire import U32, Wire
 
 TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
-    from unlite.flatbuffers.source import Source
+    from unlite.storage.source import Source
 
 IDENTIFIER = b"TFL3"
 ENDS = Struct("<I")
@@ -89,14 +89,14 @@ def _refusal(source: Source) -> UnsupportedFormatError:
         (b"{", "It looks like JSON: turn it into a model with 'unlite build'."),
         (b"\x08", "It may be a protocol buffer, such as an ONNX or TensorFlow graph."),
     )
-    mend = next((hint for start, hint in hints if head.lstrip(b"\0").startswith(start[:16])), None)
+    hint = next((text for start, text in hints if head.lstrip(b"\0").startswith(start[:16])), None)
     if head[4:8] == b"BFBS":
-        mend = "It is a compiled FlatBuffers schema."
+        hint = "It is a compiled FlatBuffers schema."
     size = "is empty" if not source.size else "is not a TFLite model: no identifier TFL3, and no older model either"
     return UnsupportedFormatError(
         f"{size}.",
         file=source.name,
         path="root",
         offset=0,
-        mend=mend or "Check that it is the right file and was fetched whole.",
+        hint=hint or "Check that it is the right file and was fetched whole.",
     )

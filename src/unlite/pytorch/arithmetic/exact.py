@@ -30,7 +30,7 @@ from unlite.pytorch.trace import Value
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from unlite.model.tensor import Tensor
+    from unlite.model.objects.tensor import Tensor
     from unlite.pytorch.options import Ends, Options
 
 FLOAT32_EXACT, FLOAT64_EXACT = 1 << 24, 1 << 53  # all integers up to these are exact in float32, in float64

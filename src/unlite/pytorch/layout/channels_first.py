@@ -19,7 +19,7 @@ from unlite.pytorch.layout.order_choice import CHANNELS_FIRST, Orders
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from unlite.model.subgraph import Subgraph
+    from unlite.model.objects.subgraph import Subgraph
 
 ENDS, AXES = "unlite.io", "unlite.axes"
 

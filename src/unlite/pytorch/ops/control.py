@@ -10,7 +10,7 @@ from unlite.pytorch.calls import called
 from unlite.pytorch.trace import ints
 
 if TYPE_CHECKING:
-    from unlite.model.subgraph import Subgraph
+    from unlite.model.objects.subgraph import Subgraph
     from unlite.pytorch.options import Options
 
 

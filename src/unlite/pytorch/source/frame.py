@@ -16,8 +16,8 @@ from unlite.pytorch.source.naming import literal, quoted
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from unlite.model.subgraph import Subgraph
-    from unlite.model.tensor import Tensor
+    from unlite.model.objects.subgraph import Subgraph
+    from unlite.model.objects.tensor import Tensor
 
 UNNAMED = ("", "main", "MLIR Converted.", "TOCO Converted.", "subgraph", "model", "default")
 """Names that converters give every network."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from unlite.model.tensor import Tensor
+    from unlite.model.objects.tensor import Tensor
 
 _GATES = ("input", "forget", "cell", "output")
 _TO_GATES = (

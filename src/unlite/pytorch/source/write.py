@@ -35,7 +35,7 @@ from unlite.pytorch.weights.origins import PLACES, module_origins, to_header
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from unlite.model.subgraph import Subgraph
+    from unlite.model.objects.subgraph import Subgraph
 
 TENSORS = "unlite.tensors"
 """Key of the header of model.safetensors: JSON of key -> tensor."""

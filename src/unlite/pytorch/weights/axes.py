@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from unlite.model.operator import Operator
-    from unlite.model.tensor import Tensor
+    from unlite.model.objects.operator import Operator
+    from unlite.model.objects.tensor import Tensor
 
 WEIGHTS: dict[str, tuple[int, tuple[int, ...]]] = {
     # [out, height, width, in] -> Conv2d's [out, in, height, width]

@@ -6,8 +6,8 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from unlite.errors import MissingExtraError, UnliteError, UnsupportedFormatError
-from unlite.model.dtypes import numpy_dtype
-from unlite.model.weight_files import WriteReport, write_file
+from unlite.model.formats.weight_files import WriteReport, write_file
+from unlite.model.values.dtypes import numpy_dtype
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from unlite.model.tensor import Tensor
+    from unlite.model.objects.tensor import Tensor
 
 # What NumPy and PyTorch have no common type for goes over as integers of the same width.
 _BITS = {
@@ -104,7 +104,7 @@ def read_pth(path: str | os.PathLike[str]) -> dict[str, NDArray[np.generic]]:
         raise UnsupportedFormatError(
             "holds more than a dictionary of tensors.",
             file=target,
-            mend="Save the state_dict() alone: torch.save(net.state_dict(), F).",
+            hint="Save the state_dict() alone: torch.save(net.state_dict(), F).",
         )
     return {key: _from_torch(torch, tensor, target) for key, tensor in loaded.items()}
 

@@ -118,7 +118,7 @@ def load_weights(
         more = f"; and {len(plan.missing) - 20} more" if len(plan.missing) > 20 else ""
         raise InvalidValueError(
             f"the model has nothing for {len(plan.missing)} parameter(s): {lines}{more}.",
-            mend="Say which tensor it is, mapping={key: name}, or that it stays as it is, mapping={key: None}. "
+            hint="Say which tensor it is, mapping={key: name}, or that it stays as it is, mapping={key: None}. "
             f"Left in the model: {plan.left_text()}.",
         )
     values = [(entry, torch.from_numpy(real_values(entry))) for entry in plan.entries]

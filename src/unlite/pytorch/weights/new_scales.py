@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from unlite.model.quantization import Quantization
-from unlite.model.requantize import half_away, limits
+from unlite.model.objects.quantization import Quantization
+from unlite.model.values.requantize import half_away, limits
 from unlite.pytorch.weights.axes import TRANSPARENT
 from unlite.pytorch.weights.file_layers import stored_constant
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from unlite.model.operator import Operator
-    from unlite.model.tensor import Tensor
-    from unlite.model.weights import Constant
+    from unlite.model.formats.weights import Constant
+    from unlite.model.objects.operator import Operator
+    from unlite.model.objects.tensor import Tensor
 
 ENDS = {
     "CONV_2D": (0, 1, 2),

@@ -91,7 +91,7 @@ def from_header(metadata: Mapping[str, str], file: str) -> dict[str, Origin | No
         return {str(key): None if place is None else _origin(*place) for key, place in stored.items()}
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise UnsupportedFormatError(
-            f"its header {PLACES!r} is damaged: {type(error).__name__}: {error}.", file=file, mend="Convert again."
+            f"its header {PLACES!r} is damaged: {type(error).__name__}: {error}.", file=file, hint="Convert again."
         ) from error
 
 
@@ -127,7 +127,7 @@ def folder_origins(network: torch.nn.Module) -> dict[str, Origin | None] | None:
         raise UnsupportedFormatError(
             f"does not tell which tensor each entry is: {PLACES!r} is not in its header.",
             file=file,
-            mend="Save re-trained weights to another file, and convert the model again.",
+            hint="Save re-trained weights to another file, and convert the model again.",
         )
     return origins
 

@@ -7,8 +7,8 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from unlite.errors import AmbiguousNameError, InvalidTypeError, InvalidValueError, NoDataError, NotFoundError
-from unlite.model.requantize import has_real_values
-from unlite.model.weights import keyed_constants, place_of
+from unlite.model.formats.weights import keyed_constants, place_of
+from unlite.model.values.requantize import has_real_values
 from unlite.pytorch.weights.axes import torch_axes
 from unlite.pytorch.weights.file_layers import FileLayer, Part, file_layers, stored_constant, turned, upstream
 from unlite.pytorch.weights.matching import Item, Pair, match
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from unlite.model.model import Model
-    from unlite.model.tensor import Tensor
+    from unlite.model.objects.tensor import Tensor
 
     Mapped = str | int | Sequence[str | int] | None
 
@@ -118,7 +118,7 @@ class _Planner:
         if unclear:
             raise InvalidValueError(
                 f"it is not clear what goes where: {'; '.join(unclear)}.",
-                mend="Say it: mapping={key of the network: name or index of the tensor, ...}. Nothing was changed.",
+                hint="Say it: mapping={key of the network: name or index of the tensor, ...}. Nothing was changed.",
             )
         plan.left_in_net |= dict.fromkeys((key for key in network.folded if key not in self._placed), FOLDED)
         plan.left_in_net |= dict.fromkeys((key for key in network.buffers if key not in self._placed), "a buffer")
@@ -221,7 +221,7 @@ class _Planner:
             ]
             raise InvalidValueError(
                 f"the mapping has keys that are not in the network: {', '.join(map(repr, unknown[:10]))}.",
-                mend=f"Close: {', '.join(near[:10])}." if near else None,
+                hint=f"Close: {', '.join(near[:10])}." if near else None,
             )
         resolved: dict[str, Part | None] = {}
         for key, wanted in mapping.items():
@@ -266,7 +266,7 @@ def find_constant(model: Model, wanted: str | int) -> Tensor:
         if not bearers:
             near = get_close_matches(wanted, [*constants], 3)
             raise NotFoundError(
-                f"there is no tensor {wanted!r}.", mend=f"Close: {', '.join(map(repr, near))}." if near else None
+                f"there is no tensor {wanted!r}.", hint=f"Close: {', '.join(map(repr, near))}." if near else None
             )
         if len(bearers) > 1:
             raise AmbiguousNameError(wanted, tuple(tensor.index for tensor in bearers), path="tensors")

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from unlite.errors import InvalidValueError, UnliteError
-from unlite.model.weights import LazyArrays, keyed_constants
+from unlite.model.formats.weights import LazyArrays, keyed_constants
 from unlite.pytorch.weights.origins import Origin, from_header, module_origins
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from unlite.model.formats.weights import Axes
     from unlite.model.model import Model
-    from unlite.model.weights import Axes
 
 
 def state_origins(
@@ -43,24 +43,24 @@ def state_origins(
             for key, tensor in tensors.items()
         }
     unknown = [key for key in arrays if key not in constants]
-    mend = "It is the state of no conversion of this model, either."
+    hint = "It is the state of no conversion of this model, either."
     fitting: list[dict[str, Origin | None]] = []
     try:
         fitting = [found for layout in ("nhwc", "nchw") if (found := _fitting(model, arrays, layout))]
     except UnliteError as error:
-        mend = f"The model cannot be converted, to see whether it is the state of its conversion: {error.message}"
+        hint = f"The model cannot be converted, to see whether it is the state of its conversion: {error.message}"
     if not fitting:
         raise InvalidValueError(
             f"the weights do not fit the model: {len(unknown)} unknown to the model: "
             f"{', '.join(map(repr, unknown[:10]))}{', ...' if unknown[10:] else ''}.",
             file=file,
-            mend=mend,
+            hint=hint,
         )
     if any(found != fitting[0] for found in fitting):
         raise InvalidValueError(
             "the state fits both layouts of the conversion.",
             file=file,
-            mend="Put it back from Python: unlite.store_weights(model, module).",
+            hint="Put it back from Python: unlite.store_weights(model, module).",
         )
     return fitting[0]
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from torch import fx
 
 from unlite.errors import InvalidTypeError, InvalidValueError, UnliteError
-from unlite.model.constants import spread
+from unlite.model.formats.weights import keyed_constants, put_weights
 from unlite.model.model import open_model
-from unlite.model.requantize import half_away, has_real_values, limits, narrowed
-from unlite.model.sparsity import dense_positions
-from unlite.model.weights import keyed_constants, put_weights
+from unlite.model.values.constants import spread
+from unlite.model.values.requantize import half_away, has_real_values, limits, narrowed
+from unlite.model.values.sparsity import dense_positions
 from unlite.pytorch.weights.new_scales import Rescaling
 from unlite.pytorch.weights.origins import Origin, folder_origins, in_file_order, module_origins
 from unlite.pytorch.weights.plan import find_constant, plan_weights
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from unlite.model.model import Model
-    from unlite.model.tensor import Tensor
+    from unlite.model.objects.tensor import Tensor
 
 ZERO = 1e-6  # of the largest value: what lies outside a sparse tensor's pattern, and counts as nothing
 AGREE = 1e-6  # of the largest value: several parameters that are one tensor in the file
@@ -99,7 +99,7 @@ def store_weights(
     if isinstance(module, fx.GraphModule) and mapping is None:
         raise InvalidValueError(
             "the module does not know which tensors its weights are.",
-            mend="Give the module of to_torch itself, or say it: mapping={key: tensor}.",
+            hint="Give the module of to_torch itself, or say it: mapping={key: tensor}.",
         )
     return _store_own(opened, module, mapping or {}, new_scales)
 
@@ -267,7 +267,7 @@ def store_arrays(
 def _refusal(refused: list[str]) -> InvalidValueError:
     more = f"; and {len(refused) - 20} more" if len(refused) > 20 else ""
     return InvalidValueError(
-        f"{len(refused)} weight(s) cannot go back: {'; '.join(refused[:20])}{more}.", mend="Nothing was changed."
+        f"{len(refused)} weight(s) cannot go back: {'; '.join(refused[:20])}{more}.", hint="Nothing was changed."
     )
 
 

@@ -1,0 +1,246 @@
+"""Whether a file is a model that can be used: its bytes, and TensorFlow Lite's own rules.
+
+Errors are what LiteRT refuses at load or when it allocates tensors, and what cannot be read at all, such as an index
+that leads nowhere. Warnings are what the stricter verifier beside LiteRT refuses, or what is likely a mistake.
+
+Sources: LiteRT tflite/core/interpreter_builder.cc, tflite/core/subgraph.cc, tflite/core/tools/verifier.cc, measured
+against LiteRT 2.3.
+"""
+
+from __future__ import annotations
+
+from array import array
+from typing import TYPE_CHECKING
+
+from unlite.errors import UnliteError
+from unlite.flatbuffers import view as v
+from unlite.flatbuffers.findings import Finding, OutOfWorkError
+from unlite.flatbuffers.verify import survey, verify
+from unlite.flatbuffers.wire import Wire
+from unlite.model.checking.graph import check_subgraph, find_recursion
+from unlite.model.checking.kernels import KERNELS, RUNTIME
+from unlite.model.facts.inspection import Inspection
+from unlite.model.objects.operator import CUSTOM
+from unlite.schema import load
+from unlite.schema.sniff import IDENTIFIER, sniff
+from unlite.schema.upgrade import upgrade
+from unlite.storage.source import MemorySource
+
+if TYPE_CHECKING:
+    from unlite.flatbuffers.schema import Object
+    from unlite.flatbuffers.view import Table
+    from unlite.storage.source import Source
+
+VERSION = 3
+
+
+def verify_file(source: Source, *, limit: int = 100) -> list[Finding]:
+    """What is wrong with a file that should be a model of any version: errors, then warnings, then notes.
+
+    Args:
+        source: The file.
+        limit: How many findings of each severity to tell, of bytes and rules each; the rest is counted.
+
+    Raises:
+        UnliteError: the source cannot be fetched. Never because of what the file holds.
+    """
+    try:
+        found = sniff(source)
+    except UnliteError as error:
+        return [Finding("error", error.path or "root", error.offset, error.message)]
+    schema = load(found.schema)
+    if found.version == VERSION:
+        return _verify(source, found.origin, schema.root, limit)
+    message = f"the file is of schema version {found.version}, {RUNTIME} reads {VERSION} alone."
+    findings = [*verify(source, schema, origin=found.origin, limit=limit), Finding("warning", "root", None, message)]
+    try:
+        newest = MemorySource(upgrade(v.root_view(Wire(source, found.origin), schema.root)), source.name)
+    except UnliteError as error:
+        return _merged(findings, [Finding("error", error.path or "root", error.offset, error.message)])
+    later = _verify(newest, 0, load().root, limit)
+    return _merged(findings, [Finding(one.severity, one.path, None, one.message) for one in later])
+
+
+def verify_model(root: Table, source: Source, origin: int = 0, *, limit: int = 100) -> list[Finding]:
+    """What is wrong with a model: errors, then warnings, then notes.
+
+    Looks at the bytes of the file, not at what was assigned to views since.
+
+    Args:
+        root: The model, of the newest schema.
+        source: The file that it is in.
+        origin: Where its FlatBuffer begins.
+        limit: How many findings of each severity to tell, of bytes and rules each; the rest is counted.
+    """
+    return _verify(source, origin, root._object, limit)
+
+
+def _verify(source: Source, origin: int, owner: Object, limit: int) -> list[Finding]:
+    structure = survey(source, origin, owner, IDENTIFIER, limit)
+    findings = structure.listed()
+    if structure.is_cut_short:
+        return findings
+    try:
+        check = Inspection(v.root_view(Wire(source, origin), owner), source, limit)
+    except UnliteError:
+        return findings  # they tell why
+    try:
+        for part in (_version, _buffers, _external_buffers, _operator_codes, _subgraphs, _signatures, _metadata):
+            check.guard(part, check)
+    except OutOfWorkError as error:
+        check.findings.end(error, None)
+    return _merged(findings, check.findings.listed())
+
+
+def _merged(findings: list[Finding], later: list[Finding]) -> list[Finding]:
+    """Both, without later errors at places that have one."""
+    places = {(finding.path, finding.offset) for finding in findings if finding.severity == "error"}
+    kept = [
+        one for one in later if one.severity != "error" or one.offset is None or (one.path, one.offset) not in places
+    ]
+    return sorted(findings + kept, key=lambda finding: ("error", "warning", "note").index(finding.severity))
+
+
+def _version(check: Inspection) -> None:
+    version = check.root.version
+    if version != VERSION:
+        check.say("error", check.root, "version", f"the version is {version}, {RUNTIME} reads {VERSION} alone.")
+
+
+def _buffers(check: Inspection) -> None:
+    buffers = check.root.buffers
+    if buffers is None:
+        check.say("error", check.root, "buffers", "is absent.")
+        return
+    check.starts = array("q", [-1]) * len(buffers)
+    check.sizes = array("q", [-1]) * len(buffers)
+    for index, buffer in check.entries(buffers):
+        check.guard(_buffer, check, index, buffer)
+    if len(check.sizes) and check.sizes[0] > 0:
+        check.say("warning", check.root, "buffers[0]", "has data; this buffer stands for 'no data' and must be empty.")
+
+
+def _buffer(check: Inspection, index: int, buffer: Table) -> None:
+    data, offset, size = buffer.data, buffer.offset, buffer.size
+    if data is not None:
+        check.starts[index], check.sizes[index] = data.span()
+        if offset > 1:
+            check.say("warning", buffer, "offset", "points behind the FlatBuffer, but data is here too and wins.")
+    elif offset > 1 and not check.outside(buffer, "offset", offset, size):
+        check.starts[index], check.sizes[index] = check.root._wire.origin + offset, size
+
+
+def _external_buffers(check: Inspection) -> None:
+    groups = check.root.external_buffer_groups
+    for _, group in check.entries(groups):
+        check.guard(_group, check, group)
+    for _, buffer in check.entries(check.root.external_buffers):
+        check.guard(_external_buffer, check, buffer, 0 if groups is None else len(groups))
+
+
+def _group(check: Inspection, group: Table) -> None:
+    name = group.name or ""
+    check.work.spend(len(name))
+    steps = name.replace("\\", "/").split("/")
+    if steps[0] == "" or steps[0].endswith(":") or ".." in steps:
+        check.say("warning", group, "name", f"{name!r:.60} is no file beside the model.")
+
+
+def _external_buffer(check: Inspection, buffer: Table, groups: int) -> None:
+    check.index(buffer, "group", buffer.group, groups, "group")
+    if buffer.id in check.external:
+        check.say("warning", buffer, "id", f"{buffer.id} is the id of several external buffers.")
+    check.external.add(buffer.id)
+
+
+def _operator_codes(check: Inspection) -> None:
+    codes = check.root.operator_codes
+    if codes is None:
+        return
+    check.operators = [("", False)] * len(codes)
+    for index, code in check.entries(codes):
+        check.operators[index] = check.guard(_operator_code, check, code) or ("", False)
+
+
+def _operator_code(check: Inspection, code: Table) -> tuple[str, bool]:
+    """Name of the operator ("" = unknown), and whether it is a custom one."""
+    enum = code._object.by_name["builtin_code"].the_enum
+    number = max(code.deprecated_builtin_code, enum.number(code.builtin_code) or 0)
+    if number == CUSTOM:
+        name: str = code.custom_code or ""
+        check.work.spend(len(name))
+        if not name:
+            check.say("error", code, "custom_code", "a custom operator has no name.")
+        return "", True
+    label, version = enum.label(number), code.version
+    if isinstance(label, int):
+        check.say("error", code, "builtin_code", f"{label} is no builtin operator; the file may be of a newer schema.")
+        return "", False
+    if label == "PLACEHOLDER_FOR_GREATER_OP_CODES":
+        check.say("error", code, "builtin_code", "is absent, and deprecated_builtin_code says that it is needed.")
+    elif label not in KERNELS:
+        check.say("warning", code, "builtin_code", f"{RUNTIME} has no kernel for {label}.")
+    elif not KERNELS[label][0] <= version <= KERNELS[label][1]:
+        oldest, newest = KERNELS[label]
+        known = f"version {oldest}" if oldest == newest else f"versions {oldest} to {newest}"
+        check.say("error", code, "version", f"there is no version {version} of {label}; {RUNTIME} has {known}.")
+    return label, False
+
+
+def _subgraphs(check: Inspection) -> None:
+    subgraphs = check.root.subgraphs
+    check.subgraphs = 0 if subgraphs is None else len(subgraphs)
+    if not check.subgraphs:
+        check.say("error", check.root, "subgraphs", "there is none.")
+    calls: dict[int, dict[int, Table]] = {}
+    for index, subgraph in check.entries(subgraphs):
+        called = calls[index] = {}
+        check.guard(check_subgraph, check, subgraph, called)
+    find_recursion(check, calls)
+
+
+def _signatures(check: Inspection) -> None:
+    keys: set[str] = set()
+    for _, signature in check.entries(check.root.signature_defs):
+        check.guard(_signature, check, signature, keys)
+
+
+def _signature(check: Inspection, signature: Table, keys: set[str]) -> None:
+    key = signature.signature_key
+    check.work.spend(len(key or ""))
+    if key is None:
+        check.say("error", signature, "signature_key", "is absent.")
+    elif key in keys:
+        check.say("warning", signature, "signature_key", f"{key!r:.60} is the key of several signatures.")
+    else:
+        keys.add(key)
+    number = signature.subgraph_index
+    if not check.index(signature, "subgraph_index", number, check.subgraphs, "subgraph"):
+        return
+    tensors = check.guard(lambda: check.root.subgraphs[number].tensors)
+    for name in ("inputs", "outputs"):
+        for _, entry in check.entries(getattr(signature, name)):
+            check.guard(_signature_entry, check, entry, 0 if tensors is None else len(tensors))
+
+
+def _signature_entry(check: Inspection, entry: Table, tensors: int) -> None:
+    check.index(entry, "tensor_index", entry.tensor_index, tensors, "tensor")
+    _name(check, entry)
+
+
+def _metadata(check: Inspection) -> None:
+    for _, entry in check.entries(check.root.metadata):
+        check.guard(_metadata_entry, check, entry)
+    for place, index in enumerate(check.integers(check.root.metadata_buffer)):
+        if not 0 <= index < len(check.sizes):
+            check.say("warning", check.root, f"metadata_buffer[{place}]", f"there is no buffer {index}.")
+
+
+def _metadata_entry(check: Inspection, entry: Table) -> None:
+    check.index(entry, "buffer", entry.buffer, len(check.sizes), "buffer")
+    _name(check, entry)
+
+
+def _name(check: Inspection, entry: Table) -> None:
+    if not v.is_present(entry, entry._object.by_name["name"]):
+        check.say("warning", entry, "name", "is absent.")

@@ -1,0 +1,1 @@
+"""What every view of a model shows: overviews, listings, HTML."""

@@ -1,0 +1,1 @@
+"""A model as JSON, as a C array, and its constants as weight files."""

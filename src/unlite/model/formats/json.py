@@ -1,0 +1,340 @@
+"""A model as JSON, with the keys that flatc writes, and back.
+
+Weights behind the FlatBuffer are put into their buffers. What JSON cannot carry (associated files, accelerator
+bytecode) goes to a tail file, ``FILE.tail``; the document remembers it in a metadata entry of its own, ``unlite_tail``,
+which is taken out again when the model is built.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+from unlite.errors import CorruptFileError, InvalidTypeError, InvalidValueError, UnliteError
+from unlite.flatbuffers import view as v
+from unlite.flatbuffers.assign import EntryVector
+from unlite.flatbuffers.json_reader import read_json
+from unlite.flatbuffers.json_writer import write_json
+from unlite.flatbuffers.nodes import LIMIT
+from unlite.flatbuffers.wire import Wire
+from unlite.flatbuffers.write import Plan, build
+from unlite.model.model import Model, open_model
+from unlite.model.saving import trailing_data as tail
+from unlite.model.saving.accelerators import DISPATCH, Bytecode, find_bytecode
+from unlite.model.saving.sections import OVERREAD, Pieces
+from unlite.schema import NEWEST, load
+from unlite.schema.sniff import IDENTIFIER
+from unlite.storage.atomic import write_atomically
+from unlite.storage.sink import MemorySink
+from unlite.storage.source import MappedFile, MemorySource, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from unlite.flatbuffers.schema import Field
+    from unlite.model.saving.trailing_data import Piece, Record
+    from unlite.storage.sink import Sink
+
+RECORD = "unlite_tail"
+
+
+def to_json(
+    model: Any,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    schema: str = NEWEST,
+    progress: Callable[[int], object] | None = None,
+) -> str | None:
+    """A model as JSON text.
+
+    Args:
+        model: A Model, a path, or bytes.
+        path: Write to this file, streaming; what JSON cannot carry goes to ``<path>.tail``. Without a path the text
+            comes back, and only remembers that there is more.
+        schema: A model of an old version comes as version 3; its own schema (``tflite_v1``) shows it as it is stored.
+        progress: Told the number of bytes of text each time some were written.
+
+    Returns:
+        The text, or None where it went to a file.
+    """
+    opened = open_model(model)
+    if path is None:
+        pieces: list[bytes] = []
+        write_text(opened, pieces.append, schema=schema)
+        return b"".join(pieces).decode()
+    target = os.fspath(path)
+    record = None
+    behind = _behind(opened) if schema == NEWEST else []
+    if behind:
+        records: list[Record] = []
+        write_atomically(f"{target}.tail", lambda sink: records.append(tail.write_tail_file(behind, sink)))
+        record = records[0]
+    write_atomically(
+        target, lambda sink: write_text(opened, sink.write, schema=schema, record=record), progress=progress
+    )
+    return None
+
+
+def write_text(
+    model: Model, write: Callable[[bytes], object], *, schema: str = NEWEST, record: Record | None = None
+) -> None:
+    """Streams a model's JSON text, UTF-8, through ``write``."""
+    if schema != NEWEST:
+        write_json(_root_as_stored(model, schema), write)
+        return
+    behind = _behind(model) if record is None else []
+    if behind:
+        record = tail.write_tail_file(behind, _Nowhere())
+    write_json(model.root, write, override=_Inlining(model, record))
+
+
+class _Nowhere(MemorySink):
+    """Counts what it takes."""
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        self.position += len(data)
+
+
+def has_tail(model: Model) -> bool:
+    """Whether a model has more than JSON can carry."""
+    return bool(_behind(model))
+
+
+def _behind(model: Model) -> list[Piece]:
+    weights: list[tuple[int, int]] = []
+    for buffer in model.buffers:
+        span = buffer.span
+        if span is not None and span.where == "offset":
+            weights.append((span.start, span.start + span.length))
+    for graph in model.subgraphs:
+        for operator in graph.operators:
+            start = model.origin + operator._table["large_custom_options_offset"]
+            if start > model.origin + 1:
+                weights.append((start, start + operator._table["large_custom_options_size"]))
+    return tail.collect(model, find_bytecode(model), weights)
+
+
+def _root_as_stored(model: Model, schema: str) -> v.Table:
+    wanted = f"tflite_v{model.schema_version}"
+    if schema not in (wanted, f"v{model.schema_version}") or model.file is model.source:
+        raise InvalidValueError(
+            f"the file is of version {model.schema_version}, it cannot be shown as {schema!r}.", file=model.file.name
+        )
+    if model.is_changed:
+        raise InvalidValueError("a changed model is of version 3 now.", file=model.file.name)
+    return v.root_view(Wire(model.file), load(wanted).root)
+
+
+class _Inlining:
+    """What JSON shows instead of what is stored: data behind the FlatBuffer as if it were inside."""
+
+    def __init__(self, model: Model, record: Record | None) -> None:
+        self._model = model
+        self._record = record
+        self._bytecode = find_bytecode(model) if record is not None else {}
+        self._places = tail.place(_behind(model), tail.FIRST) if self._bytecode else {}
+
+    def __call__(self, table: v.Table) -> Mapping[int, Any]:
+        name = table._object.name
+        if name == "tflite.Buffer":
+            return self._inline(table, "data", "offset", "size")
+        if table._position in self._bytecode and name == "tflite.Operator":
+            return self._dispatch(table)
+        if name == "tflite.Operator":
+            return self._inline(table, "custom_options", "large_custom_options_offset", "large_custom_options_size")
+        if name == "tflite.Model" and self._record is not None:
+            return self._remember(table, self._record)
+        return {}
+
+    def _inline(self, table: v.Table, data: str, offset: str, size: str) -> Mapping[int, Any]:
+        fields = table._object.by_name
+        start = table[offset]
+        if start <= 1:
+            return {}
+        shown: dict[int, Any] = {fields[offset].id: None, fields[size].id: None}
+        if table[data] is None:
+            source = self._model.source
+            source.check(self._model.origin + start, table[size])
+            shown[fields[data].id] = _vector(table, fields[data], source, self._model.origin + start, table[size])
+        return shown
+
+    def _dispatch(self, table: v.Table) -> Mapping[int, Any]:
+        """An operator whose bytecode is in the tail file: the offset counts from that file's data."""
+        code = self._bytecode[table._position]
+        code.patch(self._places[code.start])
+        field = table._object.by_name["custom_options"]
+        source = MemorySource(bytes(code.options))
+        return {field.id: _vector(table, field, source, 0, source.size)}
+
+    def _remember(self, root: v.Table, record: Record) -> Mapping[int, Any]:
+        fields = root._object.by_name
+        text = json.dumps({"size": record.size, "crc32": record.crc32}).encode()
+        buffers: list[v.Table] = list(root["buffers"] or ())
+        metadata: list[v.Table] = list(root["metadata"] or ())
+        entry = {"name": RECORD, "buffer": len(buffers)}
+        return {
+            fields["buffers"].id: _longer(root, fields["buffers"], buffers, {"data": text}),
+            fields["metadata"].id: _longer(root, fields["metadata"], metadata, entry),
+        }
+
+
+def _vector(table: v.Table, field: Field, source: Source, start: int, length: int) -> v.ScalarVector:
+    return v.ScalarVector(Wire(source), start, length, field, table, field.name)
+
+
+def _longer(root: v.Table, field: Field, entries: list[v.Table], more: Mapping[str, Any]) -> EntryVector:
+    added = v.root_view(Wire(MemorySource(build(field.the_object, more))), field.the_object)
+    return EntryVector([*entries, added], field, root)
+
+
+def from_json(text: Any, *, schema: str = NEWEST, tail: str | bool | None = None) -> Model:
+    """A model from JSON: ours or flatc's.
+
+    Args:
+        text: The text, a path to it, or what ``json.loads`` gives for it.
+        schema: Name of the bundled schema that it follows, such as ``tflite_v1``.
+        tail: Path of the tail file; None for the one beside the document, where it remembers one; False for none.
+
+    Raises:
+        TextError: the text does not parse or does not fit the schema; it knows line, column and path.
+    """
+    if isinstance(text, dict):
+        text = json.dumps(text)
+    source, beside = _text_source(text)
+    sink = MemorySink()
+    build_model(source, sink, schema=schema, tail_file=_tail_choice(tail, beside))
+    return Model(MemorySource(sink.value(), source.name))
+
+
+def _text_source(text: Any) -> tuple[Source, str | None]:
+    if isinstance(text, (bytes, bytearray, memoryview)):
+        return MemorySource(text, "<text>"), None
+    if isinstance(text, str) and text.lstrip("\ufeff \t\r\n")[:1] in ("{", "/", "") and not os.path.exists(text[:4096]):
+        return MemorySource(text.encode("utf-8", "surrogatepass"), "<text>"), None
+    if isinstance(text, (str, os.PathLike)):
+        path = os.fspath(text)
+        return MappedFile(path), path
+    raise InvalidTypeError(f"JSON text, a path or a dict is wanted, not {type(text).__name__}.")
+
+
+def _tail_choice(choice: str | bool | None, beside: str | None) -> str | bool | None:
+    if choice is None or choice is True:
+        return f"{beside}.tail" if beside else None
+    return choice
+
+
+def build_model(text: Source, sink: Sink, *, schema: str = NEWEST, tail_file: str | bool | None = None) -> None:
+    """Streams the model that a JSON document describes.
+
+    Args:
+        text: The document, UTF-8.
+        sink: Takes the model.
+        schema: Name of the bundled schema.
+        tail_file: Path of the tail file; False to build without; None where there can be none.
+    """
+    name = schema if schema.startswith(NEWEST) else f"{NEWEST}_{schema}"
+    owner = load(name).root
+    tree = read_json(text, load(name))
+    if name != NEWEST and load(name).file_identifier != IDENTIFIER.decode():
+        Plan(owner, tree).write(sink)
+        return
+    behind = _recalled(tree, tail_file, text.name)
+    weights = Pieces()
+    plan = Plan(owner, tree, identifier=IDENTIFIER)
+    if plan.size > LIMIT:
+        _move_out(tree, weights)
+        plan = Plan(owner, tree, identifier=IDENTIFIER)
+    end = weights.place(plan.size) + (OVERREAD if weights else 0)
+    places = tail.place(behind, end)
+    if any(piece.kind == "bytecode" for piece in behind):
+        _patch_bytecode(tree, places)
+        plan = Plan(owner, tree, identifier=IDENTIFIER)
+    plan.write(sink)
+    weights.write(sink)
+    if weights:
+        sink.write(bytes(OVERREAD))
+    if behind or weights:
+        tail.write(behind, sink)
+
+
+def _recalled(tree: dict[str, Any], tail_file: str | bool | None, document: str) -> list[Piece]:
+    """Takes the record of a tail out of the tree, and opens the tail."""
+    metadata = tree.get("metadata") or []
+    found = next((entry for entry in metadata if entry and entry.get("name") == RECORD), None)
+    record = None
+    if found is not None:
+        metadata.remove(found)
+        record = _record(tree, found.get("buffer", 0), document)
+        if not metadata:
+            del tree["metadata"]
+    if tail_file is False:
+        return []
+    if isinstance(tail_file, str) and (record is not None or os.path.exists(tail_file)):
+        if record is None and tail_file == f"{document}.tail":
+            raise UnliteError(
+                "lies beside a document that does not know it.",
+                file=tail_file,
+                hint="Name it to have it built in (--tail FILE), or say --no-tail.",
+            )
+        return tail.read_tail_file(tail_file, record)
+    if record is not None:
+        raise UnliteError(
+            "the document remembers a tail file (associated files, accelerator bytecode), and there is none.",
+            file=document,
+            path=f"metadata {RECORD!r}",
+            hint="Name it (--tail FILE, tail=FILE), or build without it: --no-tail (tail=False).",
+        )
+    return []
+
+
+def _record(tree: dict[str, Any], index: int, document: str) -> Record:
+    buffers = tree.get("buffers") or []
+    try:
+        data = buffers[index]["data"]
+        facts = json.loads(bytes(data.memoryview() if isinstance(data, v.ScalarVector) else data))
+        record = tail.Record(int(facts["size"]), int(facts["crc32"]))
+    except (LookupError, TypeError, ValueError) as error:
+        raise CorruptFileError(
+            "what the document remembers of its tail file is damaged.",
+            file=document,
+            path=f"metadata {RECORD!r}",
+            hint="Write JSON and tail anew, together; or take that metadata entry out.",
+        ) from error
+    if index == len(buffers) - 1:
+        buffers.pop()
+    else:
+        buffers[index] = {}
+    return record
+
+
+def _move_out(tree: dict[str, Any], weights: Pieces) -> None:
+    """Puts the data of all buffers behind the FlatBuffer, which may not outgrow 2 GiB."""
+    for i, buffer in enumerate(tree["buffers"]):
+        data = (buffer or {}).get("data")
+        if isinstance(data, v.ScalarVector):
+            start, length = data.span()
+            tree["buffers"][i] = {"offset": weights.add(data._wire.source, start, length), "size": length}
+
+
+def _patch_bytecode(tree: dict[str, Any], places: dict[int, int]) -> None:
+    """Sets the offsets of accelerator bytecode to its new place."""
+    from unlite.flatbuffers.flexbuffers import decode
+
+    codes = tree.get("operator_codes") or []
+    for graph in tree.get("subgraphs") or []:
+        for operator in graph.get("operators") or []:
+            index = operator.get("opcode_index", 0)
+            data = operator.get("custom_options")
+            if data is None or index >= len(codes) or codes[index].get("custom_code") != DISPATCH:
+                continue
+            options = bytes(data.memoryview() if isinstance(data, v.ScalarVector) else data)
+            try:
+                value = decode(options)
+            except UnliteError:
+                continue
+            old = value.get("bytecode_offset") if isinstance(value, dict) else None
+            if isinstance(old, int) and old in places:
+                code = Bytecode(options, old, 0)
+                code.patch(places[old])
+                operator["custom_options"] = bytes(code.options)

@@ -1,0 +1,1 @@
+"""What a model carries beside its graphs: metadata entries and associated files."""

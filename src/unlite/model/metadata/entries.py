@@ -1,0 +1,146 @@
+"""What a model carries beside its graphs: metadata entries in buffers, and files in a ZIP behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, MutableMapping
+
+from unlite.containers.zip_search import may_end_in_zip
+from unlite.errors import AmbiguousNameError, CorruptFileError, NoSuchKeyError, UnliteError
+from unlite.flatbuffers import view as v
+from unlite.flatbuffers.wire import Wire
+from unlite.schema import load
+from unlite.storage.source import MemorySource
+
+TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
+if TYPE_CHECKING:
+    from typing import Any
+
+    from unlite.containers.zip_tail import ZipTail
+    from unlite.model.model import Model
+    from unlite.storage.source import Source
+
+SCHEMAS = {
+    "TFLITE_METADATA": "metadata",
+    "CONVERSION_METADATA": "conversion_metadata",
+    "debug_metadata": "debug_metadata",
+    "COMPRESSION_METADATA": "tflm_compression_metadata",
+}
+"""Entries that are FlatBuffers, and the bundled schema of each."""
+
+
+class Metadata(MutableMapping[str, "Any"]):
+    """Name -> bytes (memoryview). Assigning replaces an entry or adds one; ``decoded`` says what the bytes mean."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+
+    def _entries(self) -> list[v.Table]:
+        return list(self._model.root["metadata"] or ())
+
+    def _index(self, name: str) -> int:
+        found = [i for i, entry in enumerate(self._entries()) if (entry["name"] or "") == name]
+        if len(found) > 1:
+            raise AmbiguousNameError(name, tuple(found), path="metadata")
+        if not found:
+            raise NoSuchKeyError(f"there is no entry {name!r}.", path="metadata", hint=_listed(self))
+        return found[0]
+
+    def buffer_index(self, name: str) -> int:
+        """Index of the buffer that holds an entry. Raises NoSuchKeyError, CorruptFileError."""
+        index: int = self._entries()[self._index(name)]["buffer"]
+        if index >= len(self._model.buffers):
+            raise CorruptFileError(
+                f"there is no buffer {index}, only {len(self._model.buffers)}.", path=f"metadata[{self._index(name)}]"
+            )
+        return index
+
+    def __getitem__(self, name: str) -> memoryview:
+        return self._model.buffers[self.buffer_index(name)].data or memoryview(b"")
+
+    def __setitem__(self, name: str, data: Any) -> None:
+        if name not in self:
+            index = self._model._append_buffer(data)
+            self._model.root.metadata = [*self._entries(), {"name": name, "buffer": index}]
+        elif self._is_shared(index := self.buffer_index(name)):
+            self._entries()[self._index(name)].buffer = self._model._append_buffer(data)
+        else:
+            self._model.buffers[index].data = data
+
+    def _is_shared(self, index: int) -> bool:
+        """Whether others than one entry use a buffer; number 0 stands for all tensors without data."""
+        users = sum(entry["buffer"] == index for entry in self._entries())
+        tensors = (tensor for graph in self._model.root["subgraphs"] or () for tensor in graph["tensors"] or ())
+        return index == 0 or users > 1 or any(tensor["buffer"] == index for tensor in tensors)
+
+    def __delitem__(self, name: str) -> None:
+        index = self._index(name)
+        self._model.root.metadata = [entry for i, entry in enumerate(self._entries()) if i != index]
+
+    def __contains__(self, name: object) -> bool:
+        return any((entry["name"] or "") == name for entry in self._entries())
+
+    def __iter__(self) -> Iterator[str]:
+        return (entry["name"] or "" for entry in self._entries())
+
+    def __len__(self) -> int:
+        return len(self._entries())
+
+    def decoded(self, name: str) -> v.Table | str | bytes:
+        """What an entry means: a view where it is a FlatBuffer of a known schema, text where it is text, else bytes."""
+        data = self[name]
+        schema = SCHEMAS.get(name)
+        if schema is not None:
+            try:
+                return v.root_view(
+                    Wire(MemorySource(data, f"{self._model.file.name}:metadata {name!r}")), load(schema).root
+                )
+            except UnliteError:
+                # Other tools write other things under these names; they are shown as they are.
+                return bytes(data)
+        text = bytes(data).rstrip(b"\0")
+        return text.decode("ascii") if text.isascii() and text.decode("ascii").isprintable() else bytes(data)
+
+    def __repr__(self) -> str:
+        return f"<Metadata {', '.join(self)}>"
+
+
+class AssociatedFiles(Mapping[str, bytes]):
+    """Files in the ZIP behind a model: name -> content. Names are the archive's own; they are no safe paths."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._tail: ZipTail | None = None
+        self._searched = False
+
+    @property
+    def tail(self) -> ZipTail | None:
+        """The ZIP itself; None where there is none."""
+        if not self._searched:
+            if may_end_in_zip(self._source):
+                from unlite.containers.zip_tail import find_zip_tail
+
+                self._tail = find_zip_tail(self._source)
+            self._searched = True
+        return self._tail
+
+    def __getitem__(self, name: str) -> bytes:
+        tail = self.tail
+        if tail is None or name not in tail.entries:
+            raise NoSuchKeyError(
+                f"there is no file {name!r}.", file=self._source.name, path="associated_files", hint=_listed(self)
+            )
+        return tail.read(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.tail.entries if self.tail else ())
+
+    def __len__(self) -> int:
+        return len(self.tail.entries) if self.tail else 0
+
+    def __repr__(self) -> str:
+        return f"<AssociatedFiles {', '.join(self)}>"
+
+
+def _listed(names: Mapping[str, object]) -> str:
+    shown = ", ".join(list(names)[:10])
+    return f"There is: {shown}." if shown else "There is none at all."

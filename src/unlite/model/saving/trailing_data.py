@@ -1,0 +1,232 @@
+"""What lies behind a FlatBuffer beside weights: bytecode of accelerators, a ZIP, bytes that nothing points to.
+
+A rewrite carries these pieces along. JSON has no place for them; they go to a file of their own, the tail file:
+8 bytes "UNLITETL", u32 length of a JSON header, the header, then the bytes of all pieces. Little-endian.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from struct import Struct
+from typing import TYPE_CHECKING, Any, NamedTuple
+from zlib import crc32
+
+from unlite.errors import CorruptFileError, UnliteError
+from unlite.flatbuffers.extent import Extent
+from unlite.model.saving.sections import ALIGN
+from unlite.storage.source import MappedFile, Source
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from unlite.model.model import Model
+    from unlite.model.saving.accelerators import Bytecode
+    from unlite.storage.sink import Sink
+
+MAGIC = b"UNLITETL"
+HEAD = Struct("<8sI")
+KINDS = ("bytecode", "other", "zip")
+
+
+class Piece(NamedTuple):
+    """A stretch of bytes behind a FlatBuffer.
+
+    Attributes:
+        kind: ``bytecode``, ``zip``, or ``other``.
+        source, start, length: Where the bytes are.
+        place: Where they were in the model's file; offsets inside the model name this.
+    """
+
+    kind: str
+    source: Source
+    start: int
+    length: int
+    place: int
+
+
+def collect(
+    model: Model, bytecode: dict[int, Bytecode], weights: list[tuple[int, int]], reached: int = 0
+) -> list[Piece]:
+    """The pieces of a model's file.
+
+    Args:
+        model: The model.
+        bytecode: Its operators' bytecode.
+        weights: Begin and end of all that is carried as weights.
+        reached: A place that is known to lie inside the FlatBuffer: where nothing follows it, no walk is needed.
+    """
+    if model.file is not model.source:
+        return []  # brought up from an old version: those had nothing behind
+    codes = sorted({code.key for code in bytecode.values()})
+    taken = weights + [(start, start + length) for start, length in codes]
+    found = model.associated_files.tail
+    if found is None and reached and not any(_gaps(model, taken, reached, model.file.size)):
+        gaps: list[tuple[int, int]] = []
+    else:
+        begin = Extent(model.root).end
+        if found is not None and found.start < begin:
+            found = None  # an archive inside a weight, not one behind the model
+        gaps = list(_gaps(model, taken, begin, found.start if found else model.file.size))
+    pieces = [Piece("bytecode", model.file, start, length, start) for start, length in codes]
+    pieces += [Piece("other", model.file, start, length, start) for start, length in gaps]
+    if found is not None:
+        pieces.append(Piece("zip", model.file, found.start, found.end - found.start, found.start))
+    return pieces
+
+
+def _gaps(model: Model, taken: list[tuple[int, int]], at: int, end: int) -> Iterator[tuple[int, int]]:
+    """Stretches between ``at``, the end of the FlatBuffer, and ``end`` that nothing points to, not all zeros."""
+    for start, stop in sorted([*taken, (end, end)]):
+        until = min(start, end)
+        at = _first_byte(model.file, at, until)
+        if at < until and any(bytes(chunk).count(0) != len(chunk) for chunk in model.file.chunks(at, until - at)):
+            yield at, until - at
+        at = max(at, stop)
+
+
+def _first_byte(source: Source, at: int, until: int) -> int:
+    """Where padding ends: the place of the first byte that is not zero, or up to 15 bytes before it."""
+    if at >= until:
+        return at
+    start = at
+    for chunk in source.chunks(at, until - at):
+        zeros = len(chunk) - len(bytes(chunk).lstrip(b"\0"))
+        start += zeros
+        if zeros < len(chunk):
+            break
+    return max(at, start - start % ALIGN)
+
+
+def place(pieces: list[Piece], at: int) -> dict[int, int]:
+    """Old place -> new place of each piece, from ``at`` on, each a multiple of 16."""
+    places: dict[int, int] = {}
+    for piece in pieces:
+        at += -at % ALIGN
+        places[piece.place] = at
+        at += piece.length
+    return places
+
+
+def write(pieces: list[Piece], sink: Sink) -> None:
+    """Streams the pieces, in the places that ``place`` gave them."""
+    for piece in pieces:
+        sink.pad(ALIGN)
+        if piece.kind == "zip":
+            for chunk in _moved_zip(piece, sink.position):
+                sink.write(chunk)
+        else:
+            sink.copy(piece.source, piece.start, piece.length)
+    if not pieces or pieces[-1].kind != "zip":
+        sink.pad(ALIGN)
+
+
+def _moved_zip(piece: Piece, at: int) -> Iterator[bytes | memoryview]:
+    """The bytes of a ZIP for place ``at``: its own offsets move with it."""
+    from unlite.containers.zip_tail import find_zip_tail, shifted
+
+    window = _Window(piece)
+    found = find_zip_tail(window)
+    if found is None:
+        raise CorruptFileError("the ZIP behind the model is damaged.", file=piece.source.name, offset=piece.start)
+    return shifted(window, found, at - piece.place)
+
+
+class _Window(Source):
+    """A piece at the place that it had in the model's file, so that offsets inside it count as they did."""
+
+    def __init__(self, piece: Piece) -> None:
+        self._piece = piece
+        self._shift = piece.start - piece.place
+        self.size = piece.place + piece.length
+        self.name = piece.source.name
+
+    def unpack(self, layout: Struct, offset: int) -> tuple[Any, ...]:
+        return self._piece.source.unpack(layout, offset + self._shift)
+
+    def view(self, offset: int, length: int) -> memoryview:
+        return self._piece.source.view(offset + self._shift, length)
+
+    def chunks(self, offset: int, length: int) -> Iterator[memoryview]:
+        return self._piece.source.chunks(offset + self._shift, length)
+
+
+class Record(NamedTuple):
+    """What a JSON document remembers of its tail file: enough to tell it from another.
+
+    Attributes:
+        size: Its length in bytes.
+        crc32: Checksum of all of it.
+    """
+
+    size: int
+    crc32: int
+
+
+FIRST = ALIGN
+"""Place of the first piece of a tail file: offsets up to 1 mean "none" in a model."""
+
+
+def write_tail_file(pieces: list[Piece], sink: Sink) -> Record:
+    """Streams a tail file. It depends on the pieces alone, not on where they were: offsets count from its own data."""
+    places = place(pieces, FIRST)
+    facts = [{"kind": piece.kind, "length": piece.length, "place": places[piece.place]} for piece in pieces]
+    header = json.dumps({"pieces": facts}).encode()
+    crc = 0
+    begin = sink.position
+    for data in _tail_bytes(pieces, places, header):
+        sink.write(data)
+        crc = crc32(data, crc)
+    return Record(sink.position - begin, crc)
+
+
+def _tail_bytes(pieces: list[Piece], places: dict[int, int], header: bytes) -> Iterator[bytes | memoryview]:
+    yield HEAD.pack(MAGIC, len(header))
+    yield header
+    for piece in pieces:
+        if piece.kind == "zip":
+            yield from _moved_zip(piece, places[piece.place])
+        else:
+            yield from piece.source.chunks(piece.start, piece.length)
+
+
+def read_tail_file(path: str, record: Record | None) -> list[Piece]:
+    """The pieces in a tail file, checked against what the document remembers of it, if anything.
+
+    Raises:
+        UnliteError: the file is not there.
+        CorruptFileError: it is damaged, or another document's.
+    """
+    if not os.path.isfile(path):
+        raise UnliteError(
+            "is not there; it holds what JSON cannot carry (associated files, accelerator bytecode).",
+            file=path,
+            hint="Put it beside the JSON file again, or build without it: --no-tail (tail=False).",
+        )
+    source = MappedFile(path)
+    if record is not None:
+        crc = 0
+        for chunk in source.chunks(0, source.size):
+            crc = crc32(chunk, crc)
+        if (source.size, crc) != record:
+            raise CorruptFileError(
+                "is not the tail that belongs to this document.", file=path, hint="Write JSON and tail anew, together."
+            )
+    pieces: list[Piece] = []
+    damaged = CorruptFileError("is no tail file, or a damaged one.", file=path)
+    try:
+        magic, length = source.unpack(HEAD, 0)
+        facts = json.loads(bytes(source.view(HEAD.size, length)))["pieces"] if magic == MAGIC else ()
+        at = HEAD.size + length
+        for fact in facts:
+            kind, size, old = str(fact["kind"]), int(fact["length"]), int(fact["place"])
+            source.check(at, size)
+            if kind not in KINDS or old < 0:
+                raise CorruptFileError(f"a piece of kind {kind!r} is unknown.", file=path)
+            pieces.append(Piece(kind, source, at, size, old))
+            at += size
+    except (ValueError, TypeError, KeyError) as error:
+        raise damaged from error
+    if magic != MAGIC:
+        raise damaged
+    return pieces

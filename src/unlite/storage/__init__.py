@@ -1,0 +1,1 @@
+"""Bytes: where from, where to, safely. Knows no format."""
