@@ -156,7 +156,7 @@ WRONG = [
     ("inners", [5], InvalidTypeError),
     ("points", [{"x": 1}], InvalidValueError),
     ("nose", 5, UnknownFieldError),
-    ("_changes", 5, UnknownFieldError),
+    ("_node", 5, UnknownFieldError),
 ]
 
 

@@ -475,10 +475,14 @@ def test_a_file_of_version_1_is_read_with_its_own_schema() -> None:
     assert "schema version 1" in str(findings)
 
 
-def test_what_was_assigned_does_not_matter() -> None:
+def test_what_was_assigned_is_judged() -> None:
     model = open_model(made(lambda m: m))
     model.main.tensors[0].name = "renamed"
+    assert model.verify() == []
     model.root.metadata = [{"name": "x", "buffer": 999}]
+    (found,) = model.verify()
+    assert (found.severity, found.path) == ("error", "metadata[0].buffer")
+    model.undo()
     assert model.verify() == []
 
 

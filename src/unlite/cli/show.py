@@ -256,7 +256,7 @@ def _options(operator: Any) -> dict[str, Any] | None:
         return plain(operator.options)  # type: ignore[no-any-return]
     if not operator.custom:
         return None
-    options = operator.custom_options
+    options = operator._decoded_options()
     if options is None:
         return None
     kind = "bytes" if isinstance(options, bytes) else "FlexBuffer"

@@ -8,9 +8,12 @@ from __future__ import annotations
 TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
+    from unlite.flatbuffers.edits import Edits
+    from unlite.flatbuffers.saving import SaveReport
     from unlite.flatbuffers.schema import Schema
-    from unlite.flatbuffers.view import Table
+    from unlite.flatbuffers.view import Table, View
 
 finders: list[Callable[[str], Schema | None]] = []
 """Asked for a schema by its name, before a file is looked for. Who brings schemas adds what finds them."""
@@ -52,6 +55,18 @@ def open(file: object, schema: object, *, root: str | None = None, size_prefixed
             hint="Check that the schema is the right one, or name the root table to read it all the same.",
         )
     return root_view(wire, owner)
+
+
+def save(root: Table, path: str, **options: Any) -> SaveReport:
+    """Writes a FlatBuffer with everything that was assigned to it; see ``flatbuffers.saving.save``."""
+    from unlite.flatbuffers.saving import save
+
+    return save(root, path, **options)
+
+
+def edits(view: View) -> Edits:
+    """The store of changes that all views of a file share: ``history``, ``undo()``, ``redo()``."""
+    return view._edits
 
 
 def open_schema(schema: object) -> Schema:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from unlite.errors import CorruptFileError
 from unlite.flatbuffers import schema as s
+from unlite.flatbuffers.edits import TableNode, VectorNode
 from unlite.flatbuffers.view import (
     ScalarVector,
     StringVector,
@@ -16,6 +17,9 @@ from unlite.flatbuffers.view import (
     UnionVector,
     get,
     locate,
+    placed,
+    placed_union,
+    refresh,
     union_value,
     view_type,
 )
@@ -43,8 +47,11 @@ def _scalar_getter(field: Field) -> Callable[[Table], Any]:
     cache: dict[int, Any] = {}
 
     def getter(self: Table) -> Any:
-        if self._changes is not None and number in self._changes:
-            value = self._changes[number]
+        if self._revision != self._edits.revision:
+            refresh(self)
+        node = self._node
+        if node is not None and number in node.fields:
+            value = node.fields[number]
             return default if value is None else value
         slots = self._slots
         slot = slots[number] if number < len(slots) else 0
@@ -119,14 +126,33 @@ def _offset_reader(field: Field) -> Callable[[Table, int], Any]:
     return lambda table, at: view_type(field.object)(table._wire, table._wire.follow(at), table, field.name)
 
 
+_NODES = (TableNode, VectorNode)
+
+
+def given_view(table: Table, field: Field, node: Any) -> Any:
+    """The view of a field's value that was assigned, or that something was assigned below."""
+    if isinstance(node, VectorNode):
+        vector = _vector_kind(field)(node.wire, node.start, node.count, field, table, field.name)
+        vector._node = node
+        return vector
+    if field.type.base == s.UNION:
+        kind = get(table, table._object.fields[field.id - 1])
+        return None if kind == "NONE" else placed_union(field.enum, kind, node, table, field.name)
+    return placed(field.the_object, node, table, field.name)
+
+
 def _table_getter(field: Field) -> Callable[[Table], Any]:
     if field.type.base in s.SCALARS:
         return _scalar_getter(field)
     number, read = field.id, _offset_reader(field)
 
     def getter(self: Table) -> Any:
-        if self._changes is not None and number in self._changes:
-            return self._changes[number]
+        if self._revision != self._edits.revision:
+            refresh(self)
+        node = self._node
+        if node is not None and number in node.fields:
+            value = node.fields[number]
+            return value if type(value) not in _NODES else given_view(self, field, value)
         slots = self._slots
         slot = slots[number] if number < len(slots) else 0
         if not slot:
@@ -143,6 +169,8 @@ def _struct_getter(field: Field) -> Callable[[Struct], Any]:
     offset, base = field.offset, field.type.base
 
     def getter(self: Struct) -> Any:
+        if self._revision != self._edits.revision:
+            refresh(self)
         at = self._position + offset
         if base == s.OBJ:
             return view_type(field.object)(self._wire, at, self, field.name)

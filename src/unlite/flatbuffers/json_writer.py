@@ -12,18 +12,19 @@ from json.encoder import encode_basestring_ascii
 from struct import Struct as Layout
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from unlite.errors import CorruptFileError, InvalidTypeError, LostFieldsError
+from unlite.errors import CorruptFileError, LostFieldsError
 from unlite.flatbuffers import schema as s
 from unlite.flatbuffers import view as v
+from unlite.flatbuffers.assign import made_view
 from unlite.flatbuffers.numbers import LINE, format_numbers
-from unlite.flatbuffers.pack import pack_scalar, pack_scalars
-from unlite.flatbuffers.wire import DAMAGED, Wire
-from unlite.storage.source import MemorySource
+from unlite.flatbuffers.pack import pack_scalar
+from unlite.flatbuffers.wire import DAMAGED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from unlite.flatbuffers.schema import Enum, Field, Object
+    from unlite.flatbuffers.wire import Wire
     from unlite.flatbuffers.write import Override
 
 LEVELS = 64  # tables inside one another; flatc reads no more
@@ -114,6 +115,9 @@ class _Writer:
     # -- tables and structs: ``level`` counts the brackets around them --------------------------------------------
 
     def _table(self, table: v.Table, level: int) -> None:
+        given = v.assigned(table)
+        if self._override:
+            given = {**given, **self._override(table)}
         wire, owner, slots = table._wire, table._object, table._slots
         self._descend(table)
         if id(wire) not in self._wires and not self._nested:
@@ -122,7 +126,6 @@ class _Writer:
         self._spend(16, table)
         if len(slots) > len(owner.fields):
             self.lost.extend(f"{v.path(table) or 'root'}, field id {number}" for number in v.unknown_fields(table))
-        given = {**(table._changes or {}), **(self._override(table) if self._override else {})}
         pieces, unpack, position, known = self._pieces, wire.unpack, table._position, len(slots)
         lead = b"{\n"
         for number, field, key, layout, text, absent, write in self._steps_of(owner, level):
@@ -331,11 +334,5 @@ def _number(field: Field, value: Any, path: str = "") -> Any:
 
 
 def _adopted(field: Field, value: Any, table: v.Table) -> Any:
-    """A given value as a view would give it: strings and views as they are, numbers as a vector of scalars."""
-    if value is None or isinstance(value, (str, v.View)):
-        return value
-    path = f"{v.path(table)}.{field.name}".lstrip(".")
-    if field.type.element not in s.SCALARS:
-        raise InvalidTypeError(f"a view or a string is wanted, not {value!r:.60}.", path=path)
-    data = pack_scalars(field, value, path)
-    return v.ScalarVector(Wire(MemorySource(data, path)), 0, len(data) // field.element()[0], field, table, field.name)
+    """A given value as a view would give it."""
+    return value if value is None or isinstance(value, (str, v.View)) else made_view(table, field, value)

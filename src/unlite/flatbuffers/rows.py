@@ -1,14 +1,14 @@
 """Many tables of one kind as plain values: for listings, where a view per table and vector would be most of the cost.
 
-Same checks and same values as views: numbers, names of enum values, strings, lists of numbers, and nested rows. What
-was assigned to a view is not seen here.
+Same checks and same values as views: numbers, names of enum values, strings, lists of numbers, and nested rows. Tables
+that were changed are read through their views.
 """
 
 from __future__ import annotations
 
 from unlite.errors import CorruptFileError, InvalidValueError
 from unlite.flatbuffers import schema as s
-from unlite.flatbuffers.view import CODES, TableVector, locate
+from unlite.flatbuffers.view import CODES, ScalarVector, TableVector, locate
 from unlite.flatbuffers.wire import vector_layout
 
 TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from unlite.flatbuffers.schema import Field, Object
+    from unlite.flatbuffers.view import Table
     from unlite.flatbuffers.wire import Wire
 
     Wanted = Mapping[str, "Wanted | None"]
@@ -27,12 +28,27 @@ if TYPE_CHECKING:
 def rows(tables: TableVector, wanted: Wanted) -> Iterator[list[Any] | CorruptFileError]:
     """The wanted fields of each table, in the order asked for; for a damaged table the error instead."""
     read = row_reader(tables._field.the_object, wanted)
-    wire, start = tables._wire, tables._start
-    for index in range(len(tables)):
+    count = len(tables)
+    wire, start, node = tables._wire, tables._start, tables._node
+    for index in range(count):
         try:
-            yield read(wire, wire.follow(start + 4 * index))
+            if node is not None and index in node.entries:
+                yield _row_of(tables[index], wanted)
+            else:
+                yield read(wire, wire.follow(start + 4 * index))
         except CorruptFileError as error:
             yield locate(error, tables, f"[{index}]")
+
+
+def _row_of(table: Table, wanted: Wanted) -> list[Any]:
+    """The wanted fields of a table, by its view."""
+    return [_plain(table[name], inner) for name, inner in wanted.items()]
+
+
+def _plain(value: Any, inner: Wanted | None) -> Any:
+    if isinstance(value, ScalarVector):
+        return value.tolist()
+    return value if inner is None or value is None else _row_of(value, inner)
 
 
 def row_reader(owner: Object, wanted: Wanted) -> Callable[[Wire, int], list[Any]]:

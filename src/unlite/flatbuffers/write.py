@@ -118,11 +118,12 @@ class Plan:
         if isinstance(value, v.Table):
             if value._object is not owner and value._object.name != owner.name:
                 raise InvalidTypeError(f"a {owner.name} is wanted, not a {value._object.name}.", path=path)
+            is_edited = v.is_edited(value)
             key = (id(value._wire), value._position, owner.index)
-            if value._changes is None and key in self._memo:
+            if not is_edited and key in self._memo:
                 return self._memo[key]
             node = self._view_table(value, path, depth)
-            if value._changes is None:
+            if not is_edited:
                 self._memo[key] = node
                 self._kept.append(value._wire)
             return node
@@ -158,7 +159,7 @@ class Plan:
         if unknown and not self._drop_unknown:
             self._lost.extend(f"{v.path(table) or 'root'}, field id {number}" for number in unknown)
         self._take(table._wire.source, 4, path)
-        given = {**(table._changes or {}), **self._overridden(table, path)}
+        given = {**v.assigned(table), **self._overridden(table, path)}
         slots, position, view = table._slots, table._position, table._wire.source.view
         cells: list[tuple[Field, Any]] = []
         for field, number, union, size in self._steps_of(owner):
@@ -310,7 +311,7 @@ class Plan:
             data = b"".join(pack_struct(field.the_object, entry, f"{path}[{i}]") for i, entry in enumerate(value))
             return self._own_vector(field, data)
         key: tuple[Any, ...] = ()
-        if isinstance(value, v.Vector) and value._changes is None and value._start >= 0:
+        if isinstance(value, v.Vector) and not v.is_edited(value):
             # Two tables may share the values of a vector of unions, but not their types.
             key = (id(value._wire), value._start, field.owner.index, field.id, tuple(kinds or ()))
             if key in self._memo:
@@ -385,7 +386,7 @@ class Plan:
 
 def _place(vector: Sequence[Any], index: int) -> tuple[Wire, int] | None:
     """Where an entry of a vector of strings or unions stands in a file; None for values that were given or changed."""
-    if isinstance(vector, (v.StringVector, v.UnionVector)) and index not in (vector._changes or ()):
+    if isinstance(vector, (v.StringVector, v.UnionVector)) and not v.is_edited(vector):
         return vector._wire, vector._wire.follow(vector._start + 4 * index)
     return None
 

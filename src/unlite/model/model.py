@@ -10,7 +10,7 @@ from unlite.flatbuffers.wire import Wire
 from unlite.model.metadata.entries import AssociatedFiles, Metadata
 from unlite.model.objects.buffer import Buffer
 from unlite.model.objects.names import NamedSequence
-from unlite.model.objects.operator import OperatorCode, append_operator_code
+from unlite.model.objects.operator import OperatorCode
 from unlite.model.objects.signature import Signature
 from unlite.model.objects.subgraph import Subgraph
 from unlite.schema import load
@@ -19,13 +19,14 @@ from unlite.storage.source import MappedFile, MemorySource, Source, open_source
 
 TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Any
 
     from typing_extensions import Self
 
     from unlite.flatbuffers.findings import Finding
-    from unlite.model.saving.save import SaveReport
+    from unlite.flatbuffers.saving import SaveReport
+    from unlite.model.history import ModelEdit
 
 
 class Model:
@@ -45,6 +46,7 @@ class Model:
         "_external_ids",
         "_metadata",
         "_operator_codes",
+        "_signatures",
         "_subgraphs",
         "_weight_files",
         "_weights_folder",
@@ -79,6 +81,7 @@ class Model:
         self._buffers: NamedSequence[Buffer] | None = None
         self._operator_codes: NamedSequence[OperatorCode] | None = None
         self._subgraphs: NamedSequence[Subgraph] | None = None
+        self._signatures: NamedSequence[Signature] | None = None
         self._metadata: Metadata | None = None
         self._associated: AssociatedFiles | None = None
 
@@ -100,23 +103,23 @@ class Model:
     def buffers(self) -> NamedSequence[Buffer]:
         """All buffers, by index; ``data`` of each is assignable."""
         if self._buffers is None:
-            self._buffers = NamedSequence(self.root["buffers"], lambda i, t: Buffer(self, i, t), None, "buffers")
+            self._buffers = NamedSequence(self.root, "buffers", lambda i, t: Buffer(self, i, t), None, "buffers")
         return self._buffers
 
     @property
     def operator_codes(self) -> NamedSequence[OperatorCode]:
         """The operators that the subgraphs use, by index."""
         if self._operator_codes is None:
-            codes = self.root["operator_codes"]
-            self._operator_codes = NamedSequence(codes, OperatorCode, None, "operator_codes")
+            self._operator_codes = NamedSequence(self.root, "operator_codes", OperatorCode, None, "operator_codes")
         return self._operator_codes
 
     @property
     def subgraphs(self) -> NamedSequence[Subgraph]:
         """All subgraphs, by index or name; the first is the main one."""
         if self._subgraphs is None:
-            graphs = self.root["subgraphs"]
-            self._subgraphs = NamedSequence(graphs, lambda i, t: Subgraph(self, i, t), lambda g: g.name, "subgraphs")
+            self._subgraphs = NamedSequence(
+                self.root, "subgraphs", lambda i, t: Subgraph(self, i, t), lambda g: g.name, "subgraphs"
+            )
         return self._subgraphs
 
     @property
@@ -126,9 +129,23 @@ class Model:
 
     @property
     def signatures(self) -> NamedSequence[Signature]:
-        """Named ways to call the model, by index or key."""
-        defs = self.root["signature_defs"]
-        return NamedSequence(defs, lambda i, t: Signature(self, i, t), lambda s: s.key, "signature_defs")
+        """Named ways to call the model, by index or key.
+
+        Assignable from a list of signatures and of dicts: ``{"key": "serve", "inputs": {"x": tensor}, "outputs": {"y":
+        tensor}}``, with a ``subgraph`` where it is not the main one.
+        """
+        if self._signatures is None:
+            self._signatures = NamedSequence(
+                self.root, "signature_defs", lambda i, t: Signature(self, i, t), lambda s: s.key, "signature_defs"
+            )
+        return self._signatures
+
+    @signatures.setter
+    def signatures(self, value: Iterable[Signature | Mapping[str, Any]]) -> None:
+        from unlite.model.objects.signature import signature_table
+
+        entries = [signature_table(self, entry, f"signature_defs[{i}]") for i, entry in enumerate(value)]
+        self.root.signature_defs = entries
 
     @property
     def metadata(self) -> Metadata:
@@ -146,17 +163,48 @@ class Model:
 
     @property
     def is_changed(self) -> bool:
-        """Whether anything was assigned since the model was opened."""
-        return self.root._changes is not None
+        """Whether anything was changed since the model was opened, and not undone."""
+        return bool(self.root._edits.history)
+
+    @property
+    def edits(self) -> tuple[ModelEdit, ...]:
+        """What was changed, in order; see ``undo``."""
+        from unlite.model.history import model_edits
+
+        return model_edits(self)
+
+    def undo(self) -> ModelEdit | None:
+        """Takes the last change back and says what it was; None where there is none.
+
+        Everything that shows the model shows it as before: with all changes undone, it is the file as it was opened.
+        """
+        from unlite.model.history import model_edit
+
+        return model_edit(self.root._edits.undo())
+
+    def redo(self) -> ModelEdit | None:
+        """Does again what was undone last, unless something else was changed since; None where there is nothing."""
+        from unlite.model.history import model_edit
+
+        return model_edit(self.root._edits.redo())
 
     def verify(self) -> list[Finding]:
-        """Everything that is wrong with the file as it was opened: broken structure, and what the runtime refuses.
+        """Everything that is wrong with the model as it is now: broken structure, and what the runtime refuses.
 
-        Never raises for what the file holds; an empty list, or one without errors, means that it can be used.
+        Never raises for what the file holds; an empty list, or one without errors, means that it can be used. Of a
+        changed model the file that ``save`` would write is judged.
         """
         from unlite.model.checking.verify import verify_file
+        from unlite.model.saving.save import as_source
 
-        return verify_file(self.file)
+        try:
+            source = as_source(self)
+        except UnliteError as error:
+            from unlite.flatbuffers.findings import Finding
+
+            unsaved = Finding("error", error.path or "root", error.offset, f"cannot be saved: {error.message}")
+            return [unsaved, *verify_file(self.file)]
+        return verify_file(source)
 
     def save(
         self,
@@ -176,7 +224,7 @@ class Model:
         Args:
             path: Where to; None for the file that was opened.
             in_place: Write only the changed bytes into the opened file, with a journal: an interruption is undone
-                when the file is next opened.
+                when the file is next opened. The changes cannot be undone afterwards: the file holds them.
             rewrite: Write anew even where a copy or a patch would do.
             drop_unknown: Allow a rewrite to drop fields that no known schema has.
             progress: Told the number of bytes each time some were written.
@@ -191,15 +239,25 @@ class Model:
 
     def _append_buffer(self, data: bytes) -> int:
         """Adds a buffer; its index."""
-        index = len(self.buffers)
-        self.root.buffers = [*(buffer._table for buffer in self.buffers), {"data": data}]
-        self.buffers._tables = self.root["buffers"]
-        return index
+        from unlite.flatbuffers.assign import append
+
+        return append(self.root, "buffers", {"data": data})
 
     def _append_operator_code(self, code: OperatorCode, version: int) -> int:
-        index = append_operator_code(self, code, version)
-        self.operator_codes._tables = self.root["operator_codes"]
-        return index
+        """Adds a copy of an operator code with another version; its index."""
+        from unlite.flatbuffers.assign import append
+
+        table = code._table
+        values = {field.name: v.get(table, field) for field in v.present(table)}
+        return append(self.root, "operator_codes", {**values, "version": version})
+
+    def _as_opened(self) -> Model:
+        """The model as it was opened, whatever was changed since."""
+        return Model(self.file, self._weights_folder) if self.is_changed else self
+
+    def _is_saved_in_place(self) -> None:
+        """The opened file holds all changes now: they are no changes to it any more."""
+        self.root._edits.forget()
 
     def close(self) -> None:
         """Lets go of the file. Arrays that were handed out stay valid."""

@@ -130,7 +130,7 @@ class Options:
     @property
     def custom(self) -> Any:
         """Options of a custom operator: decoded where they are a FlexBuffer, else bytes."""
-        return self._values.get("custom") if self.operator is None else self.operator.custom_options
+        return self._values.get("custom") if self.operator is None else self.operator._decoded_options()
 
     def grid(self, index: int) -> tuple[float, int, int, int] | None:
         """Scale, zero point, lowest and highest integer of input ``index``; None where values are not to be rounded."""

@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from unlite.errors import CorruptFileError, InvalidTypeError, InvalidValueError, UnliteError
 from unlite.flatbuffers import view as v
-from unlite.flatbuffers.assign import EntryVector
 from unlite.flatbuffers.json_reader import read_json
 from unlite.flatbuffers.json_writer import write_json
 from unlite.flatbuffers.nodes import LIMIT
 from unlite.flatbuffers.wire import Wire
-from unlite.flatbuffers.write import Plan, build
+from unlite.flatbuffers.write import Plan
 from unlite.model.model import Model, open_model
 from unlite.model.saving import trailing_data as tail
 from unlite.model.saving.accelerators import DISPATCH, Bytecode, find_bytecode
@@ -102,17 +101,7 @@ def has_tail(model: Model) -> bool:
 
 
 def _behind(model: Model) -> list[Piece]:
-    weights: list[tuple[int, int]] = []
-    for buffer in model.buffers:
-        span = buffer.span
-        if span is not None and span.where == "offset":
-            weights.append((span.start, span.start + span.length))
-    for graph in model.subgraphs:
-        for operator in graph.operators:
-            start = model.origin + operator._table["large_custom_options_offset"]
-            if start > model.origin + 1:
-                weights.append((start, start + operator._table["large_custom_options_size"]))
-    return tail.collect(model, find_bytecode(model), weights)
+    return tail.collect(model, find_bytecode(model))
 
 
 def _root_as_stored(model: Model, schema: str) -> v.Table:
@@ -139,7 +128,7 @@ class _Inlining:
         name = table._object.name
         if name == "tflite.Buffer":
             return self._inline(table, "data", "offset", "size")
-        if table._position in self._bytecode and name == "tflite.Operator":
+        if name == "tflite.Operator" and v.path(table) in self._bytecode:
             return self._dispatch(table)
         if name == "tflite.Operator":
             return self._inline(table, "custom_options", "large_custom_options_offset", "large_custom_options_size")
@@ -161,7 +150,7 @@ class _Inlining:
 
     def _dispatch(self, table: v.Table) -> Mapping[int, Any]:
         """An operator whose bytecode is in the tail file: the offset counts from that file's data."""
-        code = self._bytecode[table._position]
+        code = self._bytecode[v.path(table)]
         code.patch(self._places[code.start])
         field = table._object.by_name["custom_options"]
         source = MemorySource(bytes(code.options))
@@ -174,18 +163,13 @@ class _Inlining:
         metadata: list[v.Table] = list(root["metadata"] or ())
         entry = {"name": RECORD, "buffer": len(buffers)}
         return {
-            fields["buffers"].id: _longer(root, fields["buffers"], buffers, {"data": text}),
-            fields["metadata"].id: _longer(root, fields["metadata"], metadata, entry),
+            fields["buffers"].id: [*buffers, {"data": text}],
+            fields["metadata"].id: [*metadata, entry],
         }
 
 
 def _vector(table: v.Table, field: Field, source: Source, start: int, length: int) -> v.ScalarVector:
     return v.ScalarVector(Wire(source), start, length, field, table, field.name)
-
-
-def _longer(root: v.Table, field: Field, entries: list[v.Table], more: Mapping[str, Any]) -> EntryVector:
-    added = v.root_view(Wire(MemorySource(build(field.the_object, more))), field.the_object)
-    return EntryVector([*entries, added], field, root)
 
 
 def from_json(text: Any, *, schema: str = NEWEST, tail: str | bool | None = None) -> Model:

@@ -6,16 +6,16 @@ from collections.abc import Iterator, Mapping, MutableMapping
 
 from unlite.containers.zip_search import may_end_in_zip
 from unlite.errors import AmbiguousNameError, CorruptFileError, NoSuchKeyError, UnliteError
-from unlite.flatbuffers import view as v
-from unlite.flatbuffers.wire import Wire
+from unlite.flatbuffers.assign import append
 from unlite.schema import load
-from unlite.storage.source import MemorySource
 
 TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
     from typing import Any
 
     from unlite.containers.zip_tail import ZipTail
+    from unlite.flatbuffers import view as v
+    from unlite.flatbuffers.edits import Edit
     from unlite.model.model import Model
     from unlite.storage.source import Source
 
@@ -58,23 +58,42 @@ class Metadata(MutableMapping[str, "Any"]):
         return self._model.buffers[self.buffer_index(name)].data or memoryview(b"")
 
     def __setitem__(self, name: str, data: Any) -> None:
-        if name not in self:
-            index = self._model._append_buffer(data)
-            self._model.root.metadata = [*self._entries(), {"name": name, "buffer": index}]
-        elif self._is_shared(index := self.buffer_index(name)):
-            self._entries()[self._index(name)].buffer = self._model._append_buffer(data)
-        else:
-            self._model.buffers[index].data = data
+        self._assign(name, data, f"metadata[{name!r}]", *self._old_and_new(name))
+
+    def __delitem__(self, name: str) -> None:
+        index = self._index(name)
+        buffer = self.buffer_index(name)
+        entries = self._entries()
+        with self._model.root._edits.change(f"metadata[{name!r}]", *self._old_and_new(name)):
+            if not self._is_shared(buffer):
+                self._model.buffers[buffer].data = None  # its number stays, so that no other changes
+            self._model.root.metadata = [entry for i, entry in enumerate(entries) if i != index]
+
+    def _assign(self, name: str, data: Any, path: str, before: Any, after: Any) -> None:
+        """Replaces an entry or adds one, as one change that the history shows under a path."""
+        model = self._model
+        with model.root._edits.change(path, before, after):
+            if name not in self:
+                index = model._append_buffer(data)
+                append(model.root, "metadata", {"name": name, "buffer": index})
+            elif self._is_shared(index := self.buffer_index(name)):
+                self._entries()[self._index(name)].buffer = model._append_buffer(data)
+            else:
+                model.buffers[index].data = data
+
+    def _old_and_new(self, name: str) -> tuple[Any, Any]:
+        """The content of an entry, and what gives it after a change."""
+
+        def now() -> Any:
+            return self.get(name)
+
+        return now(), now
 
     def _is_shared(self, index: int) -> bool:
         """Whether others than one entry use a buffer; number 0 stands for all tensors without data."""
         users = sum(entry["buffer"] == index for entry in self._entries())
         tensors = (tensor for graph in self._model.root["subgraphs"] or () for tensor in graph["tensors"] or ())
         return index == 0 or users > 1 or any(tensor["buffer"] == index for tensor in tensors)
-
-    def __delitem__(self, name: str) -> None:
-        index = self._index(name)
-        self._model.root.metadata = [entry for i, entry in enumerate(self._entries()) if i != index]
 
     def __contains__(self, name: object) -> bool:
         return any((entry["name"] or "") == name for entry in self._entries())
@@ -86,14 +105,21 @@ class Metadata(MutableMapping[str, "Any"]):
         return len(self._entries())
 
     def decoded(self, name: str) -> v.Table | str | bytes:
-        """What an entry means: a view where it is a FlatBuffer of a known schema, text where it is text, else bytes."""
+        """What an entry means: a view where it is a FlatBuffer of a known schema, text where it is text, else bytes.
+
+        What is assigned to the view, and below it, goes back into the entry.
+        """
         data = self[name]
         schema = SCHEMAS.get(name)
         if schema is not None:
+            from unlite.flatbuffers.nested import nested_root
+
+            def write(data: bytes, edit: Edit) -> None:
+                self._assign(name, data, edit.path, edit.old, edit.new)
+
+            outer, path = self._model.root._edits, f"metadata[{name!r}]"
             try:
-                return v.root_view(
-                    Wire(MemorySource(data, f"{self._model.file.name}:metadata {name!r}")), load(schema).root
-                )
+                return nested_root(outer, load(schema).root, path, lambda: self[name], write)  # type: ignore[no-any-return]
             except UnliteError:
                 # Other tools write other things under these names; they are shown as they are.
                 return bytes(data)

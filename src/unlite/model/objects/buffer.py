@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 
 from unlite.errors import CorruptFileError, NotFoundError, UnsafePathError
-from unlite.flatbuffers.view import ScalarVector, changes
+from unlite.flatbuffers.view import ScalarVector
 from unlite.flatbuffers.wire import Wire
 from unlite.storage.source import MappedFile, Source
+from unlite.storage.span import Span
 
 TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
@@ -15,30 +16,6 @@ if TYPE_CHECKING:
 
     from unlite.flatbuffers.view import Table
     from unlite.model.model import Model
-
-
-class Span:
-    """Bytes in a source.
-
-    Attributes:
-        where: ``inline`` (in the FlatBuffer), ``offset`` (behind it), ``external`` (another file), ``new`` (assigned).
-    """
-
-    __slots__ = ("length", "source", "start", "where")
-
-    def __init__(self, where: str, source: Source, start: int, length: int) -> None:
-        self.where, self.source, self.start, self.length = where, source, start, length
-
-    def view(self) -> memoryview:
-        """The bytes, read-only, without a copy where the source is in memory or mapped."""
-        return self.source.view(self.start, self.length)
-
-    def holds(self, other: Span) -> bool:
-        """Whether both hold the same bytes; they are read in pieces."""
-        theirs = other.source.chunks(other.start, other.length)
-        return self.length == other.length and all(
-            bytes(a) == bytes(b) for a, b in zip(self.source.chunks(self.start, self.length), theirs, strict=True)
-        )
 
 
 class Buffer:
@@ -89,13 +66,18 @@ class Buffer:
     def data(self, value: Any) -> None:
         if hasattr(value, "dtype"):
             value = value.tobytes()
-        self._table.data = value
+        from unlite.flatbuffers.assign import change
+
+        with change(self._table, "data"):
+            self._table.data = value
+            if value is None and self._table["offset"]:
+                self._table.offset = self._table.size = None
 
     def refer(self, span: Span) -> None:
         """Takes bytes of another file as its data, without reading them: ``save`` carries them over."""
-        field = self._table._object.by_name["data"]
-        wire = Wire(span.source)
-        changes(self._table)[field.id] = ScalarVector(wire, span.start, span.length, field, self._table, field.name)
+        from unlite.flatbuffers.assign import put_span
+
+        put_span(self._table, "data", Wire(span.source), span.start, span.length)
 
     @property
     def nbytes(self) -> int:

@@ -10,7 +10,7 @@ TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start
 if TYPE_CHECKING:
     from typing import TypeVar, overload
 
-    from unlite.flatbuffers.view import Table, Vector
+    from unlite.flatbuffers.view import Table
 
     T = TypeVar("T")
 
@@ -34,11 +34,6 @@ class Named:
     @name.setter
     def name(self, value: str) -> None:
         self._table.name = value
-        self._renamed()
-
-    def _renamed(self) -> None:
-        """Tells the lists that find it by its name."""
-        raise NotImplementedError
 
 
 class NamedSequence(Sequence["T"]):
@@ -47,17 +42,29 @@ class NamedSequence(Sequence["T"]):
     A name that several bear raises AmbiguousNameError with their indices.
     """
 
-    __slots__ = ("_items", "_make", "_name", "_names", "_path", "_tables")
+    __slots__ = ("_field", "_items", "_make", "_name", "_named_at", "_names", "_owner", "_path", "_seen", "_vector")
 
     def __init__(
-        self, tables: Vector | None, make: Callable[[int, Table], T], name: Callable[[T], str] | None, path: str
+        self, owner: Table, field: str, make: Callable[[int, Table], T], name: Callable[[T], str] | None, path: str
     ) -> None:
-        self._tables: Sequence[Table] = () if tables is None else tables
+        self._owner = owner
+        self._field = field
         self._make = make
         self._name = name
         self._path = path
         self._items: dict[int, T] = {}
-        self._names: dict[str, list[int]] | None = None
+        self._names: dict[str, list[int]] = {}
+        self._named_at = -1
+        self._vector: Sequence[Table] = ()
+        self._seen = -1
+
+    @property
+    def _tables(self) -> Sequence[Table]:
+        revision = self._owner._edits.revision
+        if self._seen != revision:
+            self._vector = self._owner[self._field] or ()
+            self._seen = revision
+        return self._vector
 
     def __len__(self) -> int:
         return len(self._tables)
@@ -77,29 +84,27 @@ class NamedSequence(Sequence["T"]):
         if not hasattr(key, "__index__"):
             raise InvalidTypeError(f"an index or a name is wanted, not {key!r:.60}.", path=self._path)
         number = key.__index__()
-        index = number + len(self) if number < 0 else number
+        tables = self._tables
+        index = number + len(tables) if number < 0 else number
+        if not 0 <= index < len(tables):
+            raise NoSuchIndexError(f"there is no entry {number}, only {len(tables)}.", path=self._path)
         found = self._items.get(index)
         if found is None:
-            if not 0 <= index < len(self):
-                raise NoSuchIndexError(f"there is no entry {number}, only {len(self)}.", path=self._path)
-            found = self._items[index] = self._make(index, self._tables[index])
+            found = self._items.setdefault(index, self._make(index, tables[index]))
         return found
 
     def __iter__(self) -> Iterator[T]:
         return (self[i] for i in range(len(self)))
 
-    def forget_names(self) -> None:
-        """Looks the names up anew when one is asked for: some have changed."""
-        self._names = None
-
     def _named(self, name: str) -> T:
         if self._name is None:
             raise InvalidTypeError(f"entries have no names: {name!r} was asked for.", path=self._path)
-        if self._names is None:
+        revision = self._owner._edits.revision
+        if self._named_at != revision:
             names: dict[str, list[int]] = {}
             for i, item in enumerate(self):
                 names.setdefault(self._name(item), []).append(i)
-            self._names = names
+            self._names, self._named_at = names, revision
         indices = self._names.get(name, [])
         if not indices:
             from difflib import get_close_matches

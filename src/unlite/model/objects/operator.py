@@ -7,13 +7,14 @@ from unlite.flatbuffers import view as v
 
 TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import Any
 
     from unlite.flatbuffers.view import Table
-    from unlite.model.model import Model
     from unlite.model.objects.subgraph import Subgraph
     from unlite.model.objects.tensor import Tensor
 
+DISPATCH = "DISPATCH_OP"  # what a compiler for accelerators leaves; its options tell where the bytecode lies
 CUSTOM = 32  # BuiltinOperator.CUSTOM, the same in every schema from version 2 on
 
 
@@ -81,13 +82,12 @@ class Operator:
         index: Its place in ``subgraph.operators``.
     """
 
-    __slots__ = ("_options", "_table", "index", "subgraph")
+    __slots__ = ("_table", "index", "subgraph")
 
     def __init__(self, subgraph: Subgraph, index: int, table: Table) -> None:
         self.subgraph = subgraph
         self.index = index
         self._table = table
-        self._options: v.View | None = None
 
     @property
     def path(self) -> str:
@@ -140,13 +140,24 @@ class Operator:
 
     @property
     def inputs(self) -> tuple[Tensor | None, ...]:
-        """The tensors that it reads; None where an optional one is left out."""
+        """The tensors that it reads; None where an optional one is left out.
+
+        Assignable: tensors of the same subgraph, their indices or names, or None.
+        """
         return self.subgraph._tensors_of(self._table["inputs"], f"{self.path}.inputs")
+
+    @inputs.setter
+    def inputs(self, value: Iterable[Tensor | int | str | None]) -> None:
+        self._table.inputs = self.subgraph._indices_of(value, f"{self.path}.inputs", absent=True)
 
     @property
     def outputs(self) -> tuple[Tensor | None, ...]:
-        """The tensors that it writes."""
+        """The tensors that it writes. Assignable as ``inputs``."""
         return self.subgraph._tensors_of(self._table["outputs"], f"{self.path}.outputs")
+
+    @outputs.setter
+    def outputs(self, value: Iterable[Tensor | int | str | None]) -> None:
+        self._table.outputs = self.subgraph._indices_of(value, f"{self.path}.outputs", absent=True)
 
     @property
     def intermediates(self) -> tuple[Tensor | None, ...]:
@@ -156,10 +167,8 @@ class Operator:
     @property
     def options(self) -> Any:
         """Its options by schema name, such as ``options.stride_w``; None where it has none. Scalars are assignable."""
-        if self._options is None:
-            options = self._table["builtin_options"]
-            self._options = options if options is not None else self._table["builtin_options_2"]
-        return self._options
+        options = self._table["builtin_options"]
+        return options if options is not None else self._table["builtin_options_2"]
 
     @property
     def custom_options_bytes(self) -> bytes | memoryview:
@@ -178,10 +187,26 @@ class Operator:
 
     @property
     def custom_options(self) -> Any:
-        """A custom operator's options: decoded where they are a FlexBuffer, else bytes; None where there are none.
+        """A custom operator's options: a map, list or value where they are a FlexBuffer, else bytes; None for none.
 
-        Assignable from bytes, or from a value that FlexBuffers can hold.
+        Assignable from bytes, or from a value that FlexBuffers can hold; maps and lists by key and index, too.
         """
+        from unlite.model.objects.custom_options import live
+
+        return live(self)
+
+    @custom_options.setter
+    def custom_options(self, value: Any) -> None:
+        if not self.custom:
+            raise InvalidTypeError(f"{self.name} is a builtin operator and has no custom options.", path=self.path)
+        if value is not None and not isinstance(value, (bytes, bytearray, memoryview)):
+            from unlite.model.objects.custom_options import plain
+
+            value = self._encoded(plain(value))
+        self._put_options(value, None)
+
+    def _decoded_options(self) -> Any:
+        """A custom operator's options as plain values; bytes where they are no FlexBuffer, None for none."""
         data = self.custom_options_bytes
         if not len(data):
             return None
@@ -189,24 +214,29 @@ class Operator:
 
         return decode(data) if is_flexbuffer(data) else bytes(data)
 
-    @custom_options.setter
-    def custom_options(self, value: Any) -> None:
-        if not self.custom:
-            raise InvalidTypeError(f"{self.name} is a builtin operator and has no custom options.", path=self.path)
-        if value is not None and not isinstance(value, (bytes, bytearray, memoryview)):
-            from unlite.flatbuffers.flexbuffers import encode
+    def _store_options(self, value: Any, path: str, before: Any, after: Any) -> None:
+        """Takes options that were changed at one place, which the history names."""
+        with self._table._edits.change(path, before, after):
+            self._put_options(self._encoded(value), path)
 
-            value = encode(value)
-        self._table.custom_options = value
+    def _encoded(self, value: Any) -> bytes:
+        from unlite.flatbuffers.flexbuffers import encode
+
+        # The place of bytecode is patched when the file is written, so there must be room for any number.
+        return encode(value, integer_width=8 if self.custom_code_is(DISPATCH) else None)
+
+    def custom_code_is(self, name: str) -> bool:
+        """Whether it is the custom operator of that name."""
+        return self.custom and self.code.custom_code == name
+
+    def _put_options(self, value: Any, path: str | None) -> None:
+        from unlite.flatbuffers.assign import change
+
+        table = self._table
+        with change(table, "custom_options", path):
+            table.custom_options = value
+            if table["large_custom_options_offset"]:  # bytes behind the FlatBuffer, which would still be read
+                table.large_custom_options_offset = table.large_custom_options_size = None
 
     def __repr__(self) -> str:
         return f"<Operator {self.index} {self.name}>"
-
-
-def append_operator_code(model: Model, code: OperatorCode, version: int) -> int:
-    """Adds a copy of ``code`` with another version to the model; its index."""
-    table = code._table
-    values = {field.name: v.get(table, field) for field in v.present(table)}
-    codes = [known._table for known in model.operator_codes]  # those views, so that what is assigned to them counts
-    model.root.operator_codes = [*codes, {**values, "version": version}]
-    return len(codes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from unlite.errors import InvalidValueError
+from unlite.errors import InvalidValueError, NotFoundError
 from unlite.flatbuffers import view as v
 
 TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
@@ -13,8 +13,11 @@ if TYPE_CHECKING:
     from unlite.flatbuffers.view import Table
 
 
+FIELDS = ("details", "max", "min", "quantized_dimension", "scale", "zero_point")
+
+
 class Quantization:
-    """How stored numbers become real ones. Assign one to ``tensor.quantization``.
+    """How stored numbers become real ones, as plain values. Assign one to ``tensor.quantization``.
 
     Args:
         scale: One per tensor, or one per entry of ``quantized_dimension``.
@@ -24,7 +27,7 @@ class Quantization:
         details: Blockwise, multi-axis or custom quantization as the schema has it; it overrides the rest.
     """
 
-    __slots__ = ("details", "max", "min", "quantized_dimension", "scale", "zero_point")
+    __slots__ = FIELDS
 
     def __init__(
         self,
@@ -56,7 +59,7 @@ class Quantization:
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Quantization) and all(
-            getattr(self, name) == getattr(other, name) for name in self.__slots__ if name != "details"
+            getattr(self, name) == getattr(other, name) for name in FIELDS if name != "details"
         )
 
     __hash__ = None  # type: ignore[assignment]  # compares by content
@@ -66,21 +69,103 @@ class Quantization:
         return f"Quantization({', '.join(shown)}, kind={self.kind!r})"
 
 
-def read_quantization(parameters: Table | None) -> Quantization | None:
-    """What a QuantizationParameters table says; None where it says nothing."""
-    if parameters is None:
-        return None
-    scale, zero_point = parameters["scale"], parameters["zero_point"]
-    low, high, details = parameters["min"], parameters["max"], parameters["details"]
-    if not scale and not low and not high and details is None:
-        return None
-    return Quantization(
-        scale=scale.tolist() if scale is not None else (),
-        zero_point=zero_point.tolist() if zero_point is not None else (),
-        quantized_dimension=parameters["quantized_dimension"],
-        min=low.tolist() if low is not None else (),
-        max=high.tolist() if high is not None else (),
-        details=details,
+class TensorQuantization(Quantization):
+    """The quantization of one tensor, read from the model at each access. Each field is assignable.
+
+    Numbers of scales and zero points go together: to change both, assign a ``Quantization`` to the tensor.
+
+    Args:
+        tensor: The tensor's table.
+    """
+
+    __slots__ = ("_tensor",)
+
+    def __init__(self, tensor: Table) -> None:
+        self._tensor = tensor
+
+    def _table(self) -> Table:
+        table: Table | None = self._tensor["quantization"]
+        if table is None:
+            raise NotFoundError("the quantization was taken out.", path=v.path(self._tensor))
+        return table
+
+    def _numbers(self, name: str) -> tuple[Any, ...]:
+        stored = self._table()[name]
+        return () if stored is None else tuple(stored.tolist())
+
+    def _set_numbers(self, name: str, value: Any, other: str | None = None) -> None:
+        path = f"{v.path(self._tensor)}.quantization.{name}"
+        numbers = [value] if isinstance(value, (int, float)) else list(value)
+        count = len(self._numbers(other)) if other is not None else 0
+        if other is not None and len(numbers) != count:
+            raise InvalidValueError(
+                f"there are {count} entries of {other}, so as many are wanted, not {len(numbers)}.",
+                path=path,
+                hint="To change both, assign tensor.quantization = unlite.Quantization(scale, zero_point, ...).",
+            )
+        setattr(self._table(), name, numbers or None)
+
+    @property
+    def scale(self) -> tuple[float, ...]:  # type: ignore[override]  # the slots of the class above are not used
+        """One per tensor, or one per entry of ``quantized_dimension``."""
+        return self._numbers("scale")
+
+    @scale.setter
+    def scale(self, value: Any) -> None:
+        self._set_numbers("scale", value, "zero_point" if self.zero_point else None)
+
+    @property
+    def zero_point(self) -> tuple[int, ...]:  # type: ignore[override]  # the slots of the class above are not used
+        """As many as scales."""
+        return self._numbers("zero_point")
+
+    @zero_point.setter
+    def zero_point(self, value: Any) -> None:
+        self._set_numbers("zero_point", value, "scale")
+
+    @property
+    def quantized_dimension(self) -> int:  # type: ignore[override]  # the slots of the class above are not used
+        """The axis that several scales run along."""
+        axis: int = self._table()["quantized_dimension"]
+        return axis
+
+    @quantized_dimension.setter
+    def quantized_dimension(self, value: int) -> None:
+        self._table().quantized_dimension = value
+
+    @property
+    def min(self) -> tuple[float, ...]:  # type: ignore[override]  # the slots of the class above are not used
+        """What training saw."""
+        return self._numbers("min")
+
+    @min.setter  # noqa: A003 - the schema's name
+    def min(self, value: Any) -> None:
+        self._set_numbers("min", value)
+
+    @property
+    def max(self) -> tuple[float, ...]:  # type: ignore[override]  # the slots of the class above are not used
+        """What training saw."""
+        return self._numbers("max")
+
+    @max.setter  # noqa: A003 - the schema's name
+    def max(self, value: Any) -> None:
+        self._set_numbers("max", value)
+
+    @property
+    def details(self) -> Table | None:  # type: ignore[override]  # the slots of the class above are not used
+        """Blockwise, multi-axis or custom quantization as the schema has it."""
+        found: Table | None = self._table()["details"]
+        return found
+
+    @details.setter
+    def details(self, value: Any) -> None:
+        self._table().details = value
+
+
+def has_quantization(parameters: Table | None) -> bool:
+    """Whether a QuantizationParameters table says anything."""
+    return parameters is not None and (
+        any(parameters[name] for name in ("scale", "min", "max")) or parameters["details"] is not None
     )
 
 
@@ -89,6 +174,13 @@ def write_quantization(tensor: Table, quantization: Quantization | None, path: s
     if quantization is None:
         tensor.quantization = None
         return
+    from unlite.flatbuffers.assign import change
+
+    with change(tensor, "quantization"):
+        _write_fields(tensor, quantization, path)
+
+
+def _write_fields(tensor: Table, quantization: Quantization, path: str) -> None:
     if quantization.scale and len(quantization.zero_point) != len(quantization.scale):
         raise InvalidValueError(
             f"{len(quantization.scale)} scales want as many zero points, not {len(quantization.zero_point)}.", path=path

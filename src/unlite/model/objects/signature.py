@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from unlite.errors import CorruptFileError
+from collections.abc import Mapping as MappingABC
+
+from unlite.errors import CorruptFileError, InvalidTypeError
 
 TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     from unlite.flatbuffers.view import Table, Vector
     from unlite.model.model import Model
     from unlite.model.objects.subgraph import Subgraph
@@ -28,9 +33,13 @@ class Signature:
 
     @property
     def key(self) -> str:
-        """Its name, such as ``serving_default``."""
+        """Its name, such as ``serving_default``. Assignable."""
         # Files of the first schema with signatures kept the key where the deprecated tag is now.
         return self._table["signature_key"] or self._table["deprecated_tag"] or ""
+
+    @key.setter
+    def key(self, value: str) -> None:
+        self._table.signature_key = value
 
     @property
     def subgraph(self) -> Subgraph:
@@ -46,13 +55,21 @@ class Signature:
 
     @property
     def inputs(self) -> dict[str, Tensor]:
-        """Argument name -> tensor, as stored."""
+        """Argument name -> tensor, as stored. Assignable from such a dict, with tensors, their indices or names."""
         return self._ends(self._table["inputs"], "inputs")
+
+    @inputs.setter
+    def inputs(self, value: Mapping[str, Tensor | int | str]) -> None:
+        self._table.inputs = tensor_maps(self.subgraph, value, f"signature_defs[{self.index}].inputs")
 
     @property
     def outputs(self) -> dict[str, Tensor]:
-        """Result name -> tensor, as stored."""
+        """Result name -> tensor, as stored. Assignable as ``inputs``."""
         return self._ends(self._table["outputs"], "outputs")
+
+    @outputs.setter
+    def outputs(self, value: Mapping[str, Tensor | int | str]) -> None:
+        self._table.outputs = tensor_maps(self.subgraph, value, f"signature_defs[{self.index}].outputs")
 
     def _ends(self, maps: Vector | None, name: str) -> dict[str, Tensor]:
         tensors = self.subgraph.tensors
@@ -68,3 +85,39 @@ class Signature:
 
     def __repr__(self) -> str:
         return f"<Signature {self.key!r}: {', '.join(self.inputs)} -> {', '.join(self.outputs)}>"
+
+
+def tensor_maps(graph: Subgraph, tensors: Mapping[str, Tensor | int | str], path: str) -> list[dict[str, Any]]:
+    """What is stored for names and their tensors."""
+    if not isinstance(tensors, MappingABC):
+        raise InvalidTypeError(f"a dict of names and tensors is wanted, not {tensors!r:.60}.", path=path)
+    indices = graph._indices_of(tensors.values(), path)
+    return [{"name": name, "tensor_index": index} for name, index in zip(tensors, indices, strict=True)]
+
+
+def signature_table(model: Model, value: Any, path: str) -> Any:
+    """What is stored for an entry of ``model.signatures``: a signature, or a dict that says what it is.
+
+    Args:
+        model: Whose it will be.
+        value: A Signature of the model, or a dict with ``key``, ``inputs`` and ``outputs`` (name -> tensor), and
+            ``subgraph`` (an index, a name or a Subgraph; the main one when left out).
+        path: Its place.
+    """
+    if isinstance(value, Signature):
+        return value._table
+    if not isinstance(value, MappingABC) or not {"key", "inputs", "outputs"} <= set(value) <= _KEYS:
+        raise InvalidTypeError(
+            f"a signature or a dict with key, inputs and outputs is wanted, not {value!r:.60}.", path=path
+        )
+    wanted = value.get("subgraph", 0)
+    graph = model.subgraphs[getattr(wanted, "index", wanted) if not isinstance(wanted, (int, str)) else wanted]
+    return {
+        "signature_key": value["key"],
+        "subgraph_index": graph.index,
+        "inputs": tensor_maps(graph, value["inputs"], f"{path}.inputs"),
+        "outputs": tensor_maps(graph, value["outputs"], f"{path}.outputs"),
+    }
+
+
+_KEYS = {"key", "inputs", "outputs", "subgraph"}

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from unlite.errors import CorruptFileError
+from collections.abc import Iterable as IterableABC
+
+from unlite.errors import CorruptFileError, InvalidTypeError, InvalidValueError
 from unlite.model.objects.names import Named, NamedSequence
 from unlite.model.objects.operator import Operator
 from unlite.model.objects.tensor import Tensor
 
 TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from typing import TypeVar
 
     from unlite.flatbuffers.view import Table, Vector
@@ -33,37 +36,43 @@ class Subgraph(Named):
         operators: By index, or by the name of the first output.
     """
 
-    __slots__ = ("_links", "model", "operators", "tensors")
+    __slots__ = ("_linked_at", "_links", "model", "operators", "tensors")
 
     def __init__(self, model: Model, index: int, table: Table) -> None:
         self.model = model
         self.index = index
         self._table = table
         self.tensors: NamedSequence[Tensor] = NamedSequence(
-            table["tensors"], lambda i, entry: Tensor(self, i, entry), lambda item: item.name, f"{self.path}.tensors"
+            table, "tensors", lambda i, entry: Tensor(self, i, entry), lambda item: item.name, f"{self.path}.tensors"
         )
         self.operators: NamedSequence[Operator] = NamedSequence(
-            table["operators"], lambda i, entry: Operator(self, i, entry), operator_name, f"{self.path}.operators"
+            table, "operators", lambda i, entry: Operator(self, i, entry), operator_name, f"{self.path}.operators"
         )
         self._links: tuple[dict[int, Operator], dict[int, list[Operator]]] | None = None
+        self._linked_at = -1
 
     @property
     def path(self) -> str:
         """Its place in the file, such as ``subgraphs[0]``."""
         return f"subgraphs[{self.index}]"
 
-    def _renamed(self) -> None:
-        self.model.subgraphs.forget_names()
-
     @property
     def inputs(self) -> tuple[Tensor, ...]:
-        """The tensors that go in, in the file's order."""
+        """The tensors that go in, in the file's order. Assignable: tensors of this subgraph, their indices or names."""
         return self._present(self._tensors_of(self._table["inputs"], f"{self.path}.inputs"), "inputs")
+
+    @inputs.setter
+    def inputs(self, value: Iterable[Tensor | int | str]) -> None:
+        self._table.inputs = self._indices_of(value, f"{self.path}.inputs")
 
     @property
     def outputs(self) -> tuple[Tensor, ...]:
-        """The tensors that come out, in the file's order."""
+        """The tensors that come out, in the file's order. Assignable as ``inputs``."""
         return self._present(self._tensors_of(self._table["outputs"], f"{self.path}.outputs"), "outputs")
+
+    @outputs.setter
+    def outputs(self, value: Iterable[Tensor | int | str]) -> None:
+        self._table.outputs = self._indices_of(value, f"{self.path}.outputs")
 
     def _present(self, tensors: tuple[Tensor | None, ...], name: str) -> tuple[Tensor, ...]:
         if None in tensors:
@@ -83,8 +92,30 @@ class Subgraph(Named):
             found.append(None if index < 0 else self.tensors[index])
         return tuple(found)
 
+    def _indices_of(
+        self, tensors: Iterable[Tensor | int | str | None], path: str, *, absent: bool = False
+    ) -> list[int]:
+        """Indices of tensors that are to be stored; -1 for None, where one may be absent."""
+        if isinstance(tensors, str) or not isinstance(tensors, IterableABC):
+            raise InvalidTypeError(f"a list of tensors is wanted, not {tensors!r:.60}.", path=path)
+        found: list[int] = []
+        for i, entry in enumerate(tensors):
+            place = f"{path}[{i}]"
+            if isinstance(entry, Tensor):
+                if entry.subgraph is not self:
+                    raise InvalidValueError(f"{entry.name!r} is a tensor of {entry.subgraph.path}.", path=place)
+                found.append(entry.index)
+            elif entry is None or (isinstance(entry, int) and entry == -1):
+                if not absent:
+                    raise InvalidValueError("an input or output of a graph cannot be absent.", path=place)
+                found.append(-1)
+            else:
+                found.append(self.tensors[entry].index)
+        return found
+
     def _linked(self) -> tuple[dict[int, Operator], dict[int, list[Operator]]]:
-        if self._links is None:
+        revision = self._table._edits.revision
+        if self._links is None or self._linked_at != revision:
             producers: dict[int, Operator] = {}
             consumers: dict[int, list[Operator]] = {}
             left = 4 * self.model.source.size
@@ -99,6 +130,7 @@ class Subgraph(Named):
                     if tensor is not None:
                         consumers.setdefault(tensor.index, []).append(operator)
             self._links = producers, consumers
+            self._linked_at = revision
         return self._links
 
     def _producers(self) -> dict[int, Operator]:
@@ -106,10 +138,6 @@ class Subgraph(Named):
 
     def _consumers(self) -> dict[int, list[Operator]]:
         return self._linked()[1]
-
-    def _names_changed(self) -> None:
-        self.tensors.forget_names()
-        self.operators.forget_names()
 
     def __repr__(self) -> str:
         return f"<Subgraph {self.index} {self.name!r}: {len(self.operators)} operators, {len(self.tensors)} tensors>"

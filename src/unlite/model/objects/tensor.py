@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from unlite.errors import CorruptFileError, InvalidTypeError, InvalidValueError, NoDataError, NotQuantizedError
-from unlite.model.objects.buffer import Buffer, Span, external_span
+from unlite.model.objects.buffer import Buffer, external_span
 from unlite.model.objects.names import Named
-from unlite.model.objects.quantization import Quantization, read_quantization, write_quantization
+from unlite.model.objects.quantization import (
+    Quantization,
+    TensorQuantization,
+    has_quantization,
+    write_quantization,
+)
 from unlite.model.values.dtypes import PACKED, elements, numpy_dtype, stored_bytes, value_range
 
 TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     import numpy as np
@@ -18,6 +24,7 @@ if TYPE_CHECKING:
     from unlite.flatbuffers.view import Table
     from unlite.model.objects.operator import Operator
     from unlite.model.objects.subgraph import Subgraph
+    from unlite.storage.span import Span
 
 _QUANTIZED = ("INT8", "UINT8", "INT16", "UINT16", "INT32", "INT64", "INT4", "UINT4", "INT2")
 
@@ -42,20 +49,39 @@ class Tensor(Named):
         """Its place in the file, such as ``subgraphs[0].tensors[3]``."""
         return f"subgraphs[{self.subgraph.index}].tensors[{self.index}]"
 
-    def _renamed(self) -> None:
-        self.subgraph._names_changed()
-
     @property
     def shape(self) -> tuple[int, ...]:
-        """Its shape; () for a scalar, and for a tensor of unknown rank (see ``has_rank``)."""
+        """Its shape; () for a scalar, and for a tensor of unknown rank (see ``has_rank``).
+
+        Assignable; a constant keeps its number of elements.
+        """
         shape = self._table["shape"]
         return () if shape is None else tuple(shape.tolist())
 
+    @shape.setter
+    def shape(self, value: Sequence[int]) -> None:
+        sizes = _sizes(value, 0, f"{self.path}.shape")
+        if self.is_constant and elements(tuple(sizes)) != elements(self.shape):
+            raise InvalidValueError(
+                f"its constant has {elements(self.shape)} elements, {sizes} are {elements(tuple(sizes))}.",
+                path=f"{self.path}.shape",
+                hint="Another constant is assigned with its shape: build the model anew, or point to another buffer.",
+            )
+        self._table.shape = sizes
+
     @property
     def shape_signature(self) -> tuple[int, ...]:
-        """The shape with -1 where a dimension is free; the plain shape where the file has no signature."""
+        """The shape with -1 where a dimension is free; the plain shape where the file has no signature. Assignable."""
         signature = self._table["shape_signature"]
         return self.shape if not signature else tuple(signature.tolist())
+
+    @shape_signature.setter
+    def shape_signature(self, value: Sequence[int] | None) -> None:
+        path = f"{self.path}.shape_signature"
+        sizes = None if value is None else _sizes(value, -1, path)
+        if sizes is not None and len(sizes) != len(self.shape):
+            raise InvalidValueError(f"{len(self.shape)} dimensions are wanted, not {len(sizes)}.", path=path)
+        self._table.shape_signature = sizes
 
     @property
     def has_rank(self) -> bool:
@@ -64,9 +90,22 @@ class Tensor(Named):
 
     @property
     def dtype(self) -> str:
-        """Element type as in the schema, such as ``FLOAT32``; ``UNKNOWN_n`` for one that the schema does not know."""
+        """Element type as in the schema, such as ``FLOAT32``; ``UNKNOWN_n`` for one that the schema does not know.
+
+        Assignable where the tensor holds no constant.
+        """
         kind = self._table["type"]
         return kind if isinstance(kind, str) else f"UNKNOWN_{kind}"
+
+    @dtype.setter
+    def dtype(self, value: str) -> None:
+        if self.is_constant and value != self.dtype:
+            raise InvalidValueError(
+                f"its constant is stored as {self.dtype}.",
+                path=f"{self.path}.dtype",
+                hint="Only tensors without data take another type.",
+            )
+        self._table.type = value
 
     @property
     def numpy_dtype(self) -> np.dtype[np.generic]:
@@ -115,9 +154,9 @@ class Tensor(Named):
 
     @property
     def quantization(self) -> Quantization | None:
-        """Scales and zero points; None where the file says nothing. Assignable."""
+        """Scales and zero points; None where the file says nothing. Assignable, as a whole and field by field."""
         try:
-            return read_quantization(self._table["quantization"])
+            return TensorQuantization(self._table) if has_quantization(self._table["quantization"]) else None
         except CorruptFileError as error:
             error.path = error.path or self.path
             raise
@@ -196,6 +235,17 @@ class Tensor(Named):
         from unlite.model.facts.html import tensor_html
 
         return tensor_html(self)
+
+
+def _sizes(value: Sequence[int], least: int, path: str) -> list[int]:
+    """A shape that is to be stored."""
+    try:
+        sizes = [size.__index__() for size in value]
+    except (AttributeError, TypeError):
+        raise InvalidTypeError(f"a list of sizes is wanted, not {value!r:.60}.", path=path) from None
+    if any(size < least for size in sizes):
+        raise InvalidValueError(f"a size of {min(sizes)} is impossible.", path=path)
+    return sizes
 
 
 def check_quantizable(tensor: Tensor) -> Quantization:

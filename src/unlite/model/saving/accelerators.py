@@ -10,11 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from unlite.errors import CorruptFileError, UnliteError
+from unlite.model.objects.operator import DISPATCH
 
 if TYPE_CHECKING:
     from unlite.model.model import Model
-
-DISPATCH = "DISPATCH_OP"
 
 
 class Bytecode:
@@ -42,10 +41,10 @@ class Bytecode:
         self.options[:] = patch_integers(bytes(self.options), {"bytecode_offset": place})
 
 
-def find_bytecode(model: Model) -> dict[int, Bytecode]:
-    """Position of the operator's table -> its bytecode, for every operator that has some."""
+def find_bytecode(model: Model) -> dict[str, Bytecode]:
+    """Path of the operator -> its bytecode, for every operator that has some."""
     dispatching = {code.index for code in model.operator_codes if code.custom and code.custom_code == DISPATCH}
-    found: dict[int, Bytecode] = {}
+    found: dict[str, Bytecode] = {}
     if not dispatching:
         return found
     from unlite.flatbuffers.flexbuffers import decode
@@ -70,5 +69,5 @@ def find_bytecode(model: Model) -> dict[int, Bytecode]:
                 except CorruptFileError as error:
                     error.path = operator.path
                     raise
-                found[operator._table._position] = Bytecode(data, model.origin + offset, size)
+                found[operator.path] = Bytecode(data, model.origin + offset, size)
     return found

@@ -76,7 +76,7 @@ class Rewrite:
                 return inside
             source = data._wire.source
             start, length = data.span()
-        elif outside and not _assigned(table, "data"):
+        elif outside:
             source, start, length = self._model.source, self._model.origin + offset, table["size"]
             source.check(start, length)
         else:
@@ -86,8 +86,8 @@ class Rewrite:
 
     def _operator(self, table: v.Table) -> Mapping[int, Any]:
         fields = table._object.by_name
-        bytecode = self._bytecode.get(table._position)
-        if bytecode is not None and not _assigned(table, "custom_options"):
+        bytecode = self._bytecode.get(v.path(table)) if self._bytecode else None
+        if bytecode is not None:
             return {fields["custom_options"].id: bytecode.options}
         offset, size = table["large_custom_options_offset"], table["large_custom_options_size"]
         if offset <= 1:
@@ -101,7 +101,7 @@ class Rewrite:
     def write(self, sink: Sink) -> None:
         """Streams the new file."""
         reached = self._plan.reached(self._model.source)
-        behind = tail.collect(self._model, self._bytecode, self._weights_before(), reached)
+        behind = tail.collect(self._model, self._bytecode, reached)
         end = self._weights.place(self._plan.size)
         end = self._options.place(end + (OVERREAD if self._weights else 0))
         places = tail.place(behind, end)
@@ -114,23 +114,7 @@ class Rewrite:
         self._options.write(sink)
         tail.write(behind, sink)
 
-    def _weights_before(self) -> list[tuple[int, int]]:
-        """Begin and end of all weights and options behind the FlatBuffer of the old file, replaced ones too."""
-        source = self._model.source
-        spans = [*self._weights.spans.values(), *self._options.spans.values()]
-        before = [(start, start + length) for origin, start, length in spans if origin is source]
-        for buffer in self._model.buffers:
-            table = buffer._table
-            if table["offset"] > 1 and not _slot(table, "data"):
-                start = self._model.origin + table["offset"]
-                before.append((start, start + table["size"]))
-        return before
-
 
 def _slot(table: v.Table, name: str) -> int:
     number = table._object.by_name[name].id
     return table._slots[number] if number < len(table._slots) else 0
-
-
-def _assigned(table: v.Table, name: str) -> bool:
-    return table._changes is not None and table._object.by_name[name].id in table._changes

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from unlite.errors import InvalidValueError, SaveError
+from unlite.flatbuffers.saving import SaveReport
 from unlite.model.saving.patch import find_patches
 from unlite.storage.atomic import write_atomically
 
@@ -15,22 +16,6 @@ if TYPE_CHECKING:
     from unlite.model.model import Model
     from unlite.storage.patch import Patch
     from unlite.storage.source import Source
-
-
-class SaveReport(NamedTuple):
-    """What a save did.
-
-    Attributes:
-        how: ``copied`` (byte-identical), ``patched`` (only the changed bytes differ) or ``rewritten``.
-        path: The file.
-        size: Its length in bytes.
-        changed: Bytes that were patched.
-    """
-
-    how: str
-    path: str
-    size: int
-    changed: int = 0
 
 
 def save(
@@ -109,6 +94,7 @@ def _save_in_place(model: Model, target: str, patches: list[Patch] | None) -> Sa
         from unlite.storage.journal import apply
 
         apply(os.path.realpath(target), patches)
+    model._is_saved_in_place()
     return SaveReport(
         "patched" if patches else "copied", target, model.file.size, sum(patch.length for patch in patches)
     )

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from zlib import crc32
 
 from unlite.errors import CorruptFileError, UnliteError
+from unlite.flatbuffers import view as v
 from unlite.flatbuffers.extent import Extent
+from unlite.model.saving.accelerators import find_bytecode
 from unlite.model.saving.sections import ALIGN
 from unlite.storage.source import MappedFile, Source
 
@@ -45,26 +47,23 @@ class Piece(NamedTuple):
     place: int
 
 
-def collect(
-    model: Model, bytecode: dict[int, Bytecode], weights: list[tuple[int, int]], reached: int = 0
-) -> list[Piece]:
-    """The pieces of a model's file.
+def collect(model: Model, bytecode: dict[str, Bytecode], reached: int = 0) -> list[Piece]:
+    """The pieces of a model's file that belong to the model as it is now.
 
     Args:
         model: The model.
         bytecode: Its operators' bytecode.
-        weights: Begin and end of all that is carried as weights.
         reached: A place that is known to lie inside the FlatBuffer: where nothing follows it, no walk is needed.
     """
     if model.file is not model.source:
         return []  # brought up from an old version: those had nothing behind
     codes = sorted({code.key for code in bytecode.values()})
-    taken = weights + [(start, start + length) for start, length in codes]
+    taken = known_places(model)
     found = model.associated_files.tail
     if found is None and reached and not any(_gaps(model, taken, reached, model.file.size)):
         gaps: list[tuple[int, int]] = []
     else:
-        begin = Extent(model.root).end
+        begin = Extent(v.unedited(model.root)).end
         if found is not None and found.start < begin:
             found = None  # an archive inside a weight, not one behind the model
         gaps = list(_gaps(model, taken, begin, found.start if found else model.file.size))
@@ -73,6 +72,21 @@ def collect(
     if found is not None:
         pieces.append(Piece("zip", model.file, found.start, found.end - found.start, found.start))
     return pieces
+
+
+def known_places(model: Model) -> list[tuple[int, int]]:
+    """Begin and end of all that the file, as it was opened, points to behind its FlatBuffer.
+
+    What the model does not use any more is among it: it is not carried along.
+    """
+    opened = model._as_opened()
+    data = ((buffer._table["offset"], buffer._table["size"], buffer._table["data"]) for buffer in opened.buffers)
+    places = [(opened.origin + offset, size) for offset, size, inside in data if offset > 1 and inside is None]
+    tables = (table for graph in opened.subgraphs for table in graph._table["operators"] or ())
+    options = ((table["large_custom_options_offset"], table["large_custom_options_size"]) for table in tables)
+    places += [(opened.origin + offset, size) for offset, size in options if offset > 1]
+    places += [code.key for code in find_bytecode(opened).values()]
+    return [(start, start + length) for start, length in places]
 
 
 def _gaps(model: Model, taken: list[tuple[int, int]], at: int, end: int) -> Iterator[tuple[int, int]]:

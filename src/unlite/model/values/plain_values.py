@@ -12,9 +12,9 @@ from struct import error as StructError  # noqa: N812 - a class, named like one
 from typing import TYPE_CHECKING, NamedTuple
 
 from unlite.flatbuffers.view import NUMPY_CODES
-from unlite.model.objects.buffer import Span
 from unlite.model.values.dtypes import elements, plain_type, stored_bytes
 from unlite.storage.source import MappedFile, MemorySource
+from unlite.storage.span import Span
 
 if TYPE_CHECKING:
     from unlite.model.objects.tensor import Tensor
