@@ -79,7 +79,7 @@ def litert(data: bytes, *inputs: np.ndarray, resize: bool = False, kernels: str 
     try:
         pickle.dump((data, inputs, resize, kernels), worker.stdin)
         worker.stdin.flush()
-        answer = pickle.load(worker.stdout)  # noqa: S301 - our own child
+        answer = pickle.load(worker.stdout)
     except (EOFError, BrokenPipeError):
         _worker.cache_clear()
         raise RefusedError("the interpreter died") from None

@@ -104,7 +104,7 @@ def litert_runs(data: bytes, runs: list[list[np.ndarray]], kernels: str = "BUILT
     try:
         pickle.dump((data, runs, kernels), worker.stdin)
         worker.stdin.flush()
-        answer = pickle.load(worker.stdout)  # noqa: S301 - our own child
+        answer = pickle.load(worker.stdout)
     except (EOFError, BrokenPipeError):
         _worker.cache_clear()
         raise RefusedError("the interpreter died") from None

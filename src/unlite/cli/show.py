@@ -145,10 +145,10 @@ def read(damage: list[UnliteError], get: Any, instead: Any) -> Any:
 
 def iterate(damage: list[UnliteError], get: Any) -> Iterator[Any]:
     """The entries of a sequence that can be read."""
-    sequence = read(damage, get, ())
-    for i in range(len(sequence)):
+    count = read(damage, lambda: len(get()), 0)
+    for i in range(count):
         try:
-            yield sequence[i]
+            yield get()[i]
         except UnliteError as error:
             damage.append(error)
 

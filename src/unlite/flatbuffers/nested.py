@@ -49,7 +49,7 @@ class NestedEdits(Edits):
         super().__init__(wire, wire.root())
 
     @property
-    def revision(self) -> int:  # type: ignore[override]  # the attribute of the class above, kept up to date
+    def revision(self) -> int:
         """Rises with every step, and whenever the outer store brings other bytes."""
         if self._seen != self._outer.revision:
             self._settle()

@@ -15,6 +15,7 @@ from unlite.storage.span import Span
 
 if TYPE_CHECKING:
     from unlite.flatbuffers.schema import Field
+    from unlite.flatbuffers.wire import Wire
 
 
 class SizeChangeError(Exception):
@@ -114,7 +115,7 @@ class PatchFinder:
         if len(self._patches) > before:
             self._sole.add(start - 4)
 
-    def span(self, start: int, length: int, wire: v.Wire, new_start: int, new_length: int) -> None:
+    def span(self, start: int, length: int, wire: Wire, new_start: int, new_length: int) -> None:
         """New bytes for a stretch of the file."""
         if new_length != length:
             raise SizeChangeError

@@ -9,9 +9,11 @@ from unlite.errors import InvalidValueError, SaveError
 from unlite.flatbuffers import view as v
 from unlite.flatbuffers.extent import Extent
 from unlite.flatbuffers.patches import PatchFinder
+from unlite.flatbuffers.wire import U32
 from unlite.flatbuffers.write import Plan
 from unlite.storage.atomic import write_atomically
 from unlite.storage.sink import MemorySink
+from unlite.storage.window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,11 +68,24 @@ def save(
         return SaveReport(
             "rewritten", target, write_atomically(target, _Rewrite(root, drop_unknown=drop_unknown), progress=progress)
         )
-    file = root._edits.wire.source
+    file, shift = _file_of(root)
+    patches = [patch._replace(offset=patch.offset + shift) for patch in patches]
     size = write_atomically(target, lambda sink: sink.copy(file, 0, file.size), patches, progress)
     if not patches:
         return SaveReport("copied", target, size)
     return SaveReport("patched", target, size, sum(patch.length for patch in patches))
+
+
+def _file_of(root: v.Table) -> tuple[Source, int]:
+    """What is written for a root, and where the FlatBuffer begins in it: 4 behind a size prefix, else 0."""
+    source = root._edits.wire.source
+    if (
+        isinstance(source, Window)
+        and source.base - source.whole.base == 4
+        and source.whole.unpack(U32, 0)[0] == source.size
+    ):
+        return source.whole, 4
+    return source, 0
 
 
 def to_bytes(root: v.Table) -> bytes:
@@ -104,6 +119,9 @@ class _Rewrite:
         known = root._object.schema.file_identifier.encode()
         identifier = wire.identifier() if wire.identifier() == known else b""
         self._plan = Plan(root._object, root, identifier=identifier, drop_unknown=drop_unknown)
+        self._is_prefixed = _file_of(root)[1] > 0
 
     def __call__(self, sink: Sink) -> None:
+        if self._is_prefixed:
+            sink.write(U32.pack(self._plan.size))
         self._plan.write(sink)

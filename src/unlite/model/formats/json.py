@@ -19,8 +19,9 @@ from unlite.flatbuffers.nodes import LIMIT
 from unlite.flatbuffers.wire import Wire
 from unlite.flatbuffers.write import Plan
 from unlite.model.model import Model, open_model
+from unlite.model.objects.operator import DISPATCH
 from unlite.model.saving import trailing_data as tail
-from unlite.model.saving.accelerators import DISPATCH, Bytecode, find_bytecode
+from unlite.model.saving.accelerators import Bytecode, find_bytecode
 from unlite.model.saving.sections import OVERREAD, Pieces
 from unlite.schema import NEWEST, load
 from unlite.schema.sniff import IDENTIFIER
@@ -106,7 +107,7 @@ def _behind(model: Model) -> list[Piece]:
 
 def _root_as_stored(model: Model, schema: str) -> v.Table:
     wanted = f"tflite_v{model.schema_version}"
-    if schema not in (wanted, f"v{model.schema_version}") or model.file is model.source:
+    if schema not in (wanted, f"v{model.schema_version}") or model.schema_version == 3:
         raise InvalidValueError(
             f"the file is of version {model.schema_version}, it cannot be shown as {schema!r}.", file=model.file.name
         )
@@ -144,8 +145,8 @@ class _Inlining:
         shown: dict[int, Any] = {fields[offset].id: None, fields[size].id: None}
         if table[data] is None:
             source = self._model.source
-            source.check(self._model.origin + start, table[size])
-            shown[fields[data].id] = _vector(table, fields[data], source, self._model.origin + start, table[size])
+            source.check(start, table[size])
+            shown[fields[data].id] = _vector(table, fields[data], source, start, table[size])
         return shown
 
     def _dispatch(self, table: v.Table) -> Mapping[int, Any]:

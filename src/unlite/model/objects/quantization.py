@@ -106,7 +106,7 @@ class TensorQuantization(Quantization):
         setattr(self._table(), name, numbers or None)
 
     @property
-    def scale(self) -> tuple[float, ...]:  # type: ignore[override]  # the slots of the class above are not used
+    def scale(self) -> tuple[float, ...]:
         """One per tensor, or one per entry of ``quantized_dimension``."""
         return self._numbers("scale")
 
@@ -115,7 +115,7 @@ class TensorQuantization(Quantization):
         self._set_numbers("scale", value, "zero_point" if self.zero_point else None)
 
     @property
-    def zero_point(self) -> tuple[int, ...]:  # type: ignore[override]  # the slots of the class above are not used
+    def zero_point(self) -> tuple[int, ...]:
         """As many as scales."""
         return self._numbers("zero_point")
 
@@ -124,7 +124,7 @@ class TensorQuantization(Quantization):
         self._set_numbers("zero_point", value, "scale")
 
     @property
-    def quantized_dimension(self) -> int:  # type: ignore[override]  # the slots of the class above are not used
+    def quantized_dimension(self) -> int:
         """The axis that several scales run along."""
         axis: int = self._table()["quantized_dimension"]
         return axis
@@ -134,7 +134,7 @@ class TensorQuantization(Quantization):
         self._table().quantized_dimension = value
 
     @property
-    def min(self) -> tuple[float, ...]:  # type: ignore[override]  # the slots of the class above are not used
+    def min(self) -> tuple[float, ...]:
         """What training saw."""
         return self._numbers("min")
 
@@ -143,7 +143,7 @@ class TensorQuantization(Quantization):
         self._set_numbers("min", value)
 
     @property
-    def max(self) -> tuple[float, ...]:  # type: ignore[override]  # the slots of the class above are not used
+    def max(self) -> tuple[float, ...]:
         """What training saw."""
         return self._numbers("max")
 
@@ -152,7 +152,7 @@ class TensorQuantization(Quantization):
         self._set_numbers("max", value)
 
     @property
-    def details(self) -> Table | None:  # type: ignore[override]  # the slots of the class above are not used
+    def details(self) -> Table | None:
         """Blockwise, multi-axis or custom quantization as the schema has it."""
         found: Table | None = self._table()["details"]
         return found

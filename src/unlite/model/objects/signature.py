@@ -110,8 +110,8 @@ def signature_table(model: Model, value: Any, path: str) -> Any:
         raise InvalidTypeError(
             f"a signature or a dict with key, inputs and outputs is wanted, not {value!r:.60}.", path=path
         )
-    wanted = value.get("subgraph", 0)
-    graph = model.subgraphs[getattr(wanted, "index", wanted) if not isinstance(wanted, (int, str)) else wanted]
+    wanted: Any = value.get("subgraph", 0)
+    graph = model.subgraphs[wanted if isinstance(wanted, (int, str)) else wanted.index]
     return {
         "signature_key": value["key"],
         "subgraph_index": graph.index,

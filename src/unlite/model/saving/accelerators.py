@@ -65,9 +65,9 @@ def find_bytecode(model: Model) -> dict[str, Bytecode]:
             )
             if isinstance(offset, int) and isinstance(size, int) and offset > 1 and size > 1:
                 try:
-                    model.source.check(model.origin + offset, size)
+                    model.source.check(offset, size)
                 except CorruptFileError as error:
                     error.path = operator.path
                     raise
-                found[operator.path] = Bytecode(data, model.origin + offset, size)
+                found[operator.path] = Bytecode(data, offset, size)
     return found

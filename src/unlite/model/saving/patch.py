@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 
 
 def find_patches(model: Model) -> list[Patch] | None:
-    """The patches that bring a file up to date; None where only a rewrite can."""
-    return _Finder(model).find()
+    """The patches that bring ``model.file`` up to date; None where only a rewrite can."""
+    shift = model.source.base - model.file.base  # a size prefix stands in front of what the views read
+    patches = _Finder(model).find()
+    return patches and [patch._replace(offset=patch.offset + shift) for patch in patches]
 
 
 class _Finder(PatchFinder):
@@ -33,7 +35,7 @@ class _Finder(PatchFinder):
             return
         if offset <= 1 or not isinstance(value, VectorNode):
             raise SizeChangeError
-        start = self._model.origin + offset
+        start = offset
         for other in self._model.buffers:
             theirs = other._table["offset"]
             overlaps = theirs > 1 and theirs < offset + size and offset < theirs + other._table["size"]

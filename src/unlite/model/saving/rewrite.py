@@ -77,7 +77,7 @@ class Rewrite:
             source = data._wire.source
             start, length = data.span()
         elif outside:
-            source, start, length = self._model.source, self._model.origin + offset, table["size"]
+            source, start, length = self._model.source, offset, table["size"]
             source.check(start, length)
         else:
             return inside
@@ -94,9 +94,8 @@ class Rewrite:
             return {}
         if table["custom_options"] is not None:  # assigned, or inline: either wins
             return {fields["large_custom_options_offset"].id: None, fields["large_custom_options_size"].id: None}
-        start = self._model.origin + offset
-        self._model.source.check(start, size)
-        return {fields["large_custom_options_offset"].id: self._options.add(self._model.source, start, size)}
+        self._model.source.check(offset, size)
+        return {fields["large_custom_options_offset"].id: self._options.add(self._model.source, offset, size)}
 
     def write(self, sink: Sink) -> None:
         """Streams the new file."""
