@@ -145,10 +145,10 @@ def read(damage: list[UnliteError], get: Any, instead: Any) -> Any:
 
 def iterate(damage: list[UnliteError], get: Any) -> Iterator[Any]:
     """The entries of a sequence that can be read."""
-    count = read(damage, lambda: len(get()), 0)
-    for i in range(count):
+    sequence = read(damage, get, ())
+    for i in range(len(sequence)):
         try:
-            yield get()[i]
+            yield sequence[i]
         except UnliteError as error:
             damage.append(error)
 

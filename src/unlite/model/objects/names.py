@@ -57,6 +57,7 @@ class NamedSequence(Sequence["T"]):
         self._named_at = -1
         self._vector: Sequence[Table] = ()
         self._seen = -1
+        _ = self._tables  # a list that cannot be read is said at once
 
     @property
     def _tables(self) -> Sequence[Table]:
