@@ -68,7 +68,7 @@ def save(root: Table, path: str, **options: Any) -> SaveReport:
     return save(root, path, **options)
 
 
-def edits(view: View) -> Edits:
+def edits_of(view: View) -> Edits:
     """The store of changes that all views of a file share: ``history``, ``undo()``, ``redo()``."""
     return view._edits
 

@@ -182,6 +182,15 @@ class Edits:
         self._root.clear()
         self.revision += 1
 
+    def state(self) -> tuple[Any, ...]:
+        """All changes, for ``restore`` in the store of the same file opened elsewhere."""
+        return self.wire, self.position, self._root, self.history, self.undone
+
+    def restore(self, state: tuple[Any, ...]) -> None:
+        """Takes over what ``state`` gave."""
+        self.wire, self.position, self._root, self.history, self.undone = state
+        self.revision += 1
+
     def _not_inside(self, what: str) -> None:
         if self._open is not None:
             raise InvalidTypeError(f"{what} inside a change is not possible.")

@@ -52,7 +52,9 @@ class NestedEdits(Edits):
     def revision(self) -> int:
         """Rises with every step, and whenever the outer store brings other bytes."""
         if self._seen != self._outer.revision:
-            self._settle()
+            data = self._read()
+            if data != self._data:
+                self._settle(data)
             self._seen = self._outer.revision
         return self._own
 
@@ -60,21 +62,20 @@ class NestedEdits(Edits):
     def revision(self, value: int) -> None:
         self._own = value
 
-    def _settle(self) -> None:
-        """Takes the bytes as they are now, if they are others."""
-        data = self._read()
-        if data != self._data or len(data) != len(self._data):
-            wire = Wire(MemorySource(data, self._name))
-            self.position = wire.root()
-            self.wire, self._data = wire, data
-            self._root.clear()
-            self._own += 1
+    def _settle(self, data: memoryview) -> None:
+        """Takes other bytes for the truth."""
+        wire = Wire(MemorySource(data, self._name))
+        self.position = wire.root()
+        self.wire, self._data = wire, data
+        self._root.clear()
+        self._own += 1
 
     def _commit(self, edit: Edit) -> None:
         root = v.view_type(self._owner)(self.wire, self.position, None, self._name, self)
         if self._root:
             object.__setattr__(root, "_node", self._root[0])
         self._write(to_bytes(root), edit)
+        self._settle(self._read())
 
     def forget(self) -> None:
         """Nothing: what was changed stands in the bytes."""

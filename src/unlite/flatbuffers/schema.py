@@ -15,6 +15,8 @@ from unlite.storage.source import MemorySource, Source
 
 TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
+    from typing import Any
+
     from typing_extensions import Buffer
 
 # reflection.BaseType
@@ -187,6 +189,9 @@ class Field:
                 integer += 1 << 64
             self.default = bool(integer) if base == BOOL else integer
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _field, (self.owner, self.id)
+
     @cached_property
     def enum(self) -> Enum | None:
         """The enum of a scalar, or of the scalars or unions in a vector; for a union, its members."""
@@ -261,6 +266,10 @@ class Field:
         return 4, 4
 
 
+def _field(owner: Object, number: int) -> Field:
+    return owner.fields[number]
+
+
 class Object:
     """A table or struct of the schema.
 
@@ -285,6 +294,9 @@ class Object:
         self.fields = tuple(fields)
         self.by_name = {field.name: field for field in fields}
         self.view: type | None = None  # made by view.py on first use
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Schema.object, (self.schema, self.index)
 
     def __repr__(self) -> str:
         return f"<{'struct' if self.is_struct else 'table'} {self.name}>"
@@ -312,6 +324,7 @@ class Schema:
                 file=self.name,
                 hint="Compile a .fbs with: flatc --binary --schema --bfbs-builtins FILE.fbs",
             )
+        self.pickled_as: tuple[Any, ...] = (Schema, (source, self.name))  # who keeps schemas names its own way
         self._root = _Record(wire, wire.root())
         self._object_positions = self._root.records(0)
         self._enum_positions = self._root.records(1)
@@ -319,6 +332,9 @@ class Schema:
         self._enums: dict[int, Enum] = {}
         self.file_identifier = self._root.string(2)
         self.file_extension = self._root.string(3)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self.pickled_as
 
     @cached_property
     def root(self) -> Object:

@@ -166,9 +166,10 @@ def assigned(table: Table) -> dict[int, Any]:
 
 
 def is_edited(view: View) -> bool:
-    """Whether anything was assigned at this place or below it."""
+    """Whether this place, or one below it, is other than the bytes under it."""
     refresh(view)
-    return view._node is not None
+    node = view._node
+    return node is not None and bool(node.entries if isinstance(node, VectorNode) else node.fields)
 
 
 def _object(view: Any) -> Object:

@@ -45,6 +45,9 @@ class Wire:
         self._vtable_bytes = 0
         self._visits = 0
 
+    def __reduce__(self) -> tuple[type[Wire], tuple[Source]]:
+        return Wire, (self.source,)
+
     def corrupt(self, message: str, offset: int) -> CorruptFileError:
         """An error at ``offset``, for the caller to raise. Places that ``message`` tells are those ``in_file``."""
         return CorruptFileError(message, file=self.source.name, offset=self.in_file(offset), hint=DAMAGED)

@@ -272,6 +272,12 @@ class Model:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """By path or URL, which is opened again when it is loaded; with all changes and their history."""
+        edits = self.root._edits
+        state = edits.state() if edits.history or edits.undone else None
+        return _reopened, (self.file, self._weights_folder, state)
+
     def __repr__(self) -> str:
         return f"<Model {self.file.name}: {len(self.subgraphs)} subgraphs>"
 
@@ -279,6 +285,14 @@ class Model:
         from unlite.model.facts.html import model_html
 
         return model_html(self)
+
+
+def _reopened(file: Source, weights: str | None, state: tuple[Any, ...] | None) -> Model:
+    model = Model(file, weights)
+    if state is not None:
+        model.root._edits.restore(state)
+        model.source = model.root._edits.wire.source
+    return model
 
 
 def open_model(file: Any, *, weights: str | os.PathLike[str] | None = None) -> Model:

@@ -36,4 +36,6 @@ def _load(name: str) -> Schema:
     if name not in names():
         raise NotFoundError(f"there is no bundled schema {name!r}.", hint=f"Bundled are: {', '.join(names())}.")
     with open(os.path.join(_FOLDER, f"{name}.bfbs"), "rb") as file:
-        return Schema(file.read(), f"{name}.bfbs")
+        schema = Schema(file.read(), f"{name}.bfbs")
+    schema.pickled_as = load, (name,)
+    return schema
