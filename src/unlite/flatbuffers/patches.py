@@ -10,8 +10,7 @@ from unlite.flatbuffers.edits import TableNode, VectorNode
 from unlite.flatbuffers.extent import Extent
 from unlite.flatbuffers.pack import encode, is_default, pack_scalar
 from unlite.storage.patch import Patch
-from unlite.storage.source import MemorySource
-from unlite.storage.span import Span
+from unlite.storage.source import MemorySource, Span
 
 if TYPE_CHECKING:
     from unlite.flatbuffers.schema import Field

@@ -8,7 +8,6 @@ from unlite.errors import UnliteError
 from unlite.flatbuffers import view as v
 from unlite.flatbuffers.wire import Wire
 from unlite.model.metadata.entries import AssociatedFiles, Metadata
-from unlite.model.objects.buffer import Buffer
 from unlite.model.objects.names import NamedSequence
 from unlite.model.objects.operator import OperatorCode
 from unlite.model.objects.signature import Signature
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from unlite.flatbuffers.findings import Finding
     from unlite.flatbuffers.saving import SaveReport
     from unlite.model.history import ModelEdit
+    from unlite.model.objects.buffer import Buffer
 
 
 class Model:
@@ -104,6 +104,8 @@ class Model:
     def buffers(self) -> NamedSequence[Buffer]:
         """All buffers, by index; ``data`` of each is assignable."""
         if self._buffers is None:
+            from unlite.model.objects.buffer import Buffer
+
             self._buffers = NamedSequence(self.root, "buffers", lambda i, t: Buffer(self, i, t), None, "buffers")
         return self._buffers
 

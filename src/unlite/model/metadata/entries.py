@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, MutableMapping
 
 from unlite.containers.zip_search import may_end_in_zip
 from unlite.errors import AmbiguousNameError, CorruptFileError, NoSuchKeyError, UnliteError
-from unlite.flatbuffers.assign import append
 from unlite.schema import load
 
 TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
@@ -71,6 +70,8 @@ class Metadata(MutableMapping[str, "Any"]):
 
     def _assign(self, name: str, data: Any, path: str, before: Any, after: Any) -> None:
         """Replaces an entry or adds one, as one change that the history shows under a path."""
+        from unlite.flatbuffers.assign import append
+
         model = self._model
         with model.root._edits.change(path, before, after):
             if name not in self:

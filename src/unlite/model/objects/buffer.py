@@ -7,8 +7,7 @@ import os
 from unlite.errors import CorruptFileError, NotFoundError, UnsafePathError
 from unlite.flatbuffers.view import ScalarVector
 from unlite.flatbuffers.wire import Wire
-from unlite.storage.source import MappedFile, Source
-from unlite.storage.span import Span
+from unlite.storage.source import MappedFile, Source, Span
 
 TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:

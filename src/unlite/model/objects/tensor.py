@@ -3,14 +3,7 @@
 from __future__ import annotations
 
 from unlite.errors import CorruptFileError, InvalidTypeError, InvalidValueError, NoDataError, NotQuantizedError
-from unlite.model.objects.buffer import Buffer, external_span
 from unlite.model.objects.names import Named
-from unlite.model.objects.quantization import (
-    Quantization,
-    TensorQuantization,
-    has_quantization,
-    write_quantization,
-)
 from unlite.model.values.dtypes import PACKED, elements, numpy_dtype, stored_bytes, value_range
 
 TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
@@ -22,9 +15,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from unlite.flatbuffers.view import Table
+    from unlite.model.objects.buffer import Buffer
     from unlite.model.objects.operator import Operator
+    from unlite.model.objects.quantization import Quantization
     from unlite.model.objects.subgraph import Subgraph
-    from unlite.storage.span import Span
+    from unlite.storage.source import Span
 
 _QUANTIZED = ("INT8", "UINT8", "INT16", "UINT16", "INT32", "INT64", "INT4", "UINT4", "INT2")
 
@@ -155,6 +150,8 @@ class Tensor(Named):
     @property
     def quantization(self) -> Quantization | None:
         """Scales and zero points; None where the file says nothing. Assignable, as a whole and field by field."""
+        from unlite.model.objects.quantization import TensorQuantization, has_quantization
+
         try:
             return TensorQuantization(self._table) if has_quantization(self._table["quantization"]) else None
         except CorruptFileError as error:
@@ -163,6 +160,8 @@ class Tensor(Named):
 
     @quantization.setter
     def quantization(self, value: Quantization | None) -> None:
+        from unlite.model.objects.quantization import Quantization, write_quantization
+
         if value is not None and not isinstance(value, Quantization):
             raise InvalidTypeError(f"a Quantization or None is wanted, not {value!r:.60}.", path=self.path)
         write_quantization(self._table, value, self.path)
@@ -180,7 +179,11 @@ class Tensor(Named):
             if span is not None and (span.length or self.is_sparse or elements(self.shape) == 0):
                 return span
         external = self._table["external_buffer"]
-        return external_span(model, external, self.path) if external else None
+        if not external:
+            return None
+        from unlite.model.objects.buffer import external_span
+
+        return external_span(model, external, self.path)
 
     @property
     def data(self) -> memoryview:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from unlite.model.objects.buffer import Buffer
     from unlite.model.objects.quantization import Quantization
     from unlite.model.objects.tensor import Tensor
-    from unlite.storage.span import Span
+    from unlite.storage.source import Span
 
 MOST_DIMENSIONS = 32  # NumPy 1 takes 32, NumPy 2 takes 64; LiteRT's kernels take 8 at most
 

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from unlite.flatbuffers.view import NUMPY_CODES
 from unlite.model.values.dtypes import elements, plain_type, stored_bytes
-from unlite.storage.source import MappedFile, MemorySource
-from unlite.storage.span import Span
+from unlite.storage.source import MappedFile, MemorySource, Span
 
 if TYPE_CHECKING:
     from unlite.model.objects.tensor import Tensor
