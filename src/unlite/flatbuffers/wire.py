@@ -112,6 +112,10 @@ class Wire:
         # Kept for later: without this bound, overlapping vtables would fill many times the file's size in memory.
         self._vtable_bytes += vtable_bytes
         if self._vtable_bytes > self.size:
+            # Threads that read one vtable at the same time counted it twice: count what is kept.
+            kept = [4 + 2 * len(slots) for at, slots in list(self._vtables.items()) if at != vtable]
+            self._vtable_bytes = vtable_bytes + sum(kept)
+        if self._vtable_bytes > self.size:
             raise self.corrupt("the vtables overlap: together they are longer than the file.", vtable)
         return self.unpack(Struct(f"<{(vtable_bytes - 4) // 2}H"), vtable + 4)
 

@@ -9,9 +9,13 @@ up to the longest read-ahead, and no more than that is fetched in vain at each e
 
 from __future__ import annotations
 
+import os
 import re
 from collections import OrderedDict
+from contextlib import suppress
+from threading import RLock
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from unlite.errors import TransferError
 from unlite.storage.source import CHUNK, Source
@@ -32,7 +36,10 @@ CACHE = 64 << 20
 
 
 class BlockSource(Source):
-    """Base of the sources that fetch byte ranges. Not for use by several threads at once.
+    """Base of the sources that fetch byte ranges.
+
+    Several threads may read: what is held is given without waiting, one fetch goes on at a time. In a forked process
+    what is held stays, and a fetch never uses what the parent uses, such as a socket: ``_inherited`` sees to that.
 
     A subclass sets ``size``, keeps the head with ``_keep``, and says how a range is fetched.
 
@@ -52,6 +59,8 @@ class BlockSource(Source):
         self.transferred = 0
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
         self._most_blocks = max(cache // BLOCK, 1)
+        self._lock = RLock()  # for all that a fetch uses, and for what it adds to the blocks
+        _open_sources.add(self)
 
     def _fetch(self, offset: int, length: int) -> bytes | bytearray:
         """Exactly ``length`` bytes of the file at ``offset``, which lie inside; counts requests and bytes.
@@ -61,12 +70,21 @@ class BlockSource(Source):
         """
         raise NotImplementedError
 
+    def _inherited(self) -> None:
+        """Called in a forked process, before anything else runs there: lets go of what it shares with its parent."""
+        self._lock = RLock()  # a thread of the parent's may have held the other one
+
+    def _touch(self, index: int) -> None:
+        """Makes a block the one used last; another thread may have let go of it meanwhile."""
+        with suppress(KeyError):
+            self._blocks.move_to_end(index)
+
     def unpack(self, layout: Struct, offset: int) -> tuple[Any, ...]:
         index, start = divmod(offset, BLOCK)
         block = self._blocks.get(index)
         if block is None or start + layout.size > len(block):
             return layout.unpack(self.view(offset, layout.size))
-        self._blocks.move_to_end(index)
+        self._touch(index)
         return layout.unpack_from(block, start)
 
     def view(self, offset: int, length: int) -> memoryview:
@@ -74,9 +92,15 @@ class BlockSource(Source):
         first, start = divmod(offset, BLOCK)
         block = self._blocks.get(first)
         if block is not None and 0 <= length <= len(block) - start:
-            self._blocks.move_to_end(first)
+            self._touch(first)
             return memoryview(block)[start : start + length]
         self.check(offset, length)
+        with self._lock:
+            return self._fetched(offset, length)
+
+    def _fetched(self, offset: int, length: int) -> memoryview:
+        """The bytes of a view that are not in one block that is held."""
+        first, start = divmod(offset, BLOCK)
         last = (offset + length - 1) // BLOCK
         try:
             if length > EXACT and any(index not in self._blocks for index in range(first, last + 1)):
@@ -146,6 +170,18 @@ class BlockSource(Source):
         while length < most and index in self._blocks:
             length, index = length + 1, index + step
         return gap, min(2 * length, most)
+
+
+_open_sources: WeakSet[BlockSource] = WeakSet()
+
+
+def _let_go_in_child() -> None:
+    for source in list(_open_sources):
+        source._inherited()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go_in_child)
 
 
 def public_name(url: str) -> str:

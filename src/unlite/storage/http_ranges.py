@@ -17,7 +17,7 @@ from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit  # noqa:
 
 from unlite._version import __version__
 from unlite.errors import InvalidValueError, TransferError
-from unlite.storage.blocks import CACHE, HEAD, BlockSource, public_name
+from unlite.storage.blocks import BLOCK, CACHE, HEAD, BlockSource, public_name
 from unlite.storage.source import CHUNK
 
 if TYPE_CHECKING:
@@ -118,9 +118,18 @@ class HttpSource(BlockSource):
 
     def close(self) -> None:
         """Closes the connection."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    def _inherited(self) -> None:
+        """The parent's connection is the parent's: this closes the descriptor, and says nothing to the server."""
+        super()._inherited()
+        self.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _opened_again, (self._url.geturl(), self._timeout, self._most_blocks * BLOCK, self._version)
 
     def _fetch(self, offset: int, length: int) -> bytes | bytearray:
         tries = TRIES
@@ -255,6 +264,14 @@ class HttpSource(BlockSource):
         """An error for the caller to raise. Closes the connection: the answer on it is not read to its end."""
         self.close()
         return TransferError(message, file=self.name, offset=offset, hint=hint)
+
+
+def _opened_again(url: str, timeout: float, cache: int, version: Version) -> HttpSource:
+    """The source that was pickled elsewhere. Raises TransferError where the file has changed since."""
+    source = HttpSource(url, timeout=timeout, cache=cache)
+    if source._version is None or not source._version.continues(version):
+        raise source._changed(0)
+    return source
 
 
 def origin(url: SplitResult) -> tuple[str, str | None, int]:

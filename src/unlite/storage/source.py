@@ -1,7 +1,8 @@
 """Where bytes come from: memory, a mapped file, or blocks fetched on demand.
 
 A reader asks a source for the bytes it needs, at absolute offsets, and for nothing else. Every request is
-checked against the source's size first.
+checked against the source's size first. Several threads may read one source, and a forked process may go on reading it.
+What has a path, a URL, or its bytes can be pickled: whoever loads it opens the same file, or is told that it changed.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ import os
 from functools import partial
 from struct import error as StructError  # noqa: N812 - a class, whatever its name
 
-from unlite.errors import CorruptFileError, InvalidTypeError, UnliteError
+from unlite.errors import CorruptFileError, InvalidTypeError, TransferError, UnliteError
 
 TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
+    import mmap
     from collections.abc import Callable, Iterator
     from struct import Struct
     from typing import Any, BinaryIO
@@ -97,6 +99,9 @@ class MemorySource(Source):
             self.check(offset, length)
         return self._data[offset : offset + length]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return MemorySource, (bytes(self._data), self.name)
+
 
 class MappedFile(MemorySource):
     """A file mapped into memory: only the pages that are read are loaded."""
@@ -104,23 +109,74 @@ class MappedFile(MemorySource):
     _trim: Callable[[], object] | None = None
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        import mmap
-
         try:
             self._file: BinaryIO = open(path, "rb")  # noqa: SIM115 - kept open for kernel copies, closed in close()
         except (OSError, ValueError) as error:  # ValueError: a NUL in the path
             reason = error.strerror if isinstance(error, OSError) else error
             raise UnliteError(f"cannot be opened: {reason}.", file=os.fsdecode(path)) from error
-        size = os.fstat(self._file.fileno()).st_size
-        mapped: mmap.mmap | bytes = b""
-        if size:
+        super().__init__(self._mapped(os.fsdecode(path)), os.fsdecode(path))
+
+    def _mapped(self, path: str) -> mmap.mmap | bytes:
+        import mmap
+
+        found = os.fstat(self._file.fileno())
+        self._version = found.st_size, found.st_mtime_ns
+        if not found.st_size:
+            return b""
+        try:
             mapped = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
-            if hasattr(mmap, "MADV_RANDOM"):
-                # Listing reads here and there; the kernel's read-ahead would load megabytes for it.
-                mapped.madvise(mmap.MADV_RANDOM)
-            if hasattr(mmap, "MADV_DONTNEED"):
-                self._trim = partial(mapped.madvise, mmap.MADV_DONTNEED)
-        super().__init__(mapped, os.fsdecode(path))
+        except (OSError, ValueError) as error:  # ValueError: it became empty
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise UnliteError(
+                f"cannot be mapped into memory: {reason}.", file=path, hint="Copy it to a disk, or pass its bytes."
+            ) from error
+        if hasattr(mmap, "MADV_RANDOM"):
+            # Listing reads here and there; the kernel's read-ahead would load megabytes for it.
+            mapped.madvise(mmap.MADV_RANDOM)
+        if hasattr(mmap, "MADV_DONTNEED"):
+            self._trim = partial(mapped.madvise, mmap.MADV_DONTNEED)
+        return mapped
+
+    def is_file(self, path: str) -> bool:
+        """Whether a path leads to the file that is mapped, and not to one that took its name since."""
+        opened = self.descriptor_at(0)
+        try:
+            return opened is not None and os.path.samestat(os.fstat(opened[0]), os.stat(path))
+        except OSError:
+            return False
+
+    def detach(self) -> None:
+        """Reads from a copy in a temporary file from now on, so that a system that does not replace mapped files does.
+
+        Raises:
+            UnliteError: arrays that were handed out still use the mapped file, or there is no space for the copy.
+        """
+        from unlite.storage.temporary_file import open_temporary
+
+        old, file = self._data.obj, open_temporary()
+        try:
+            for chunk in self.chunks(0, self.size):
+                file.write(chunk)
+            file.flush()
+        except OSError as error:
+            raise UnliteError(f"cannot be copied: {error.strerror}.", file=self.name) from error
+        before, self._file = self._file, file
+        self._data = memoryview(self._mapped(self.name)).cast("B").toreadonly()
+        before.close()
+        if hasattr(old, "close"):
+            try:
+                old.close()
+            except BufferError as error:
+                raise UnliteError(
+                    "arrays of the opened file are in use, and the system does not replace a file that is.",
+                    file=self.name,
+                    hint="Save to another path, or let go of the arrays.",
+                ) from error
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        found = None if self._file.closed else os.fstat(self._file.fileno())  # an in-place save changes it
+        version = self._version if found is None else (found.st_size, found.st_mtime_ns)
+        return _mapped_again, (os.path.abspath(self.name), self.name, version)
 
     def trim(self) -> None:
         if self._trim is not None:
@@ -171,6 +227,16 @@ class Span:
         return self.length == other.length and all(
             bytes(a) == bytes(b) for a, b in zip(self.source.chunks(self.start, self.length), theirs, strict=True)
         )
+
+
+def _mapped_again(path: str, name: str, version: tuple[int, int]) -> MappedFile:
+    """The file that was pickled elsewhere. Raises TransferError where it is another by now."""
+    source = MappedFile(path)
+    source.name = name
+    if source._version != version:
+        source.close()
+        raise TransferError("the file has changed since it was opened.", file=name, hint="Open it again.")
+    return source
 
 
 def open_source(file: object) -> Source:

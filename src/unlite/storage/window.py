@@ -61,6 +61,9 @@ class Window(Source):
     def descriptor_at(self, offset: int) -> tuple[int, int] | None:
         return self._source.descriptor_at(self._start + offset)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Window, (self._whole, self.base - self._whole.base, self.size), {"_owned": self._owned}
+
     def trim(self) -> None:
         self._source.trim()
 
