@@ -139,7 +139,7 @@ class Model:
 
     @property
     def associated_files(self) -> AssociatedFiles:
-        """Files in a ZIP behind the model (labels, vocabularies): name -> bytes."""
+        """Files in a ZIP behind the model (labels, vocabularies): name -> bytes; assignable by name."""
         if self._associated is None:
             self._associated = AssociatedFiles(self.file)
         return self._associated
@@ -147,7 +147,7 @@ class Model:
     @property
     def is_changed(self) -> bool:
         """Whether anything was assigned since the model was opened."""
-        return self.root._changes is not None
+        return self.root._changes is not None or (self._associated is not None and self._associated.is_changed)
 
     def verify(self) -> list[Finding]:
         """Everything that is wrong with the file as it was opened: broken structure, and what the runtime refuses.

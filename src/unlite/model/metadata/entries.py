@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, MutableMapping
 
 from unlite.containers.zip_search import may_end_in_zip
-from unlite.errors import AmbiguousNameError, CorruptFileError, NoSuchKeyError, UnliteError
+from unlite.errors import AmbiguousNameError, CorruptFileError, InvalidTypeError, NoSuchKeyError, UnliteError
 from unlite.flatbuffers import view as v
 from unlite.flatbuffers.wire import Wire
 from unlite.schema import load
@@ -13,6 +13,7 @@ from unlite.storage.source import MemorySource
 
 TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     from unlite.containers.zip_tail import ZipTail
@@ -74,6 +75,9 @@ class Metadata(MutableMapping[str, "Any"]):
 
     def __delitem__(self, name: str) -> None:
         index = self._index(name)
+        buffer = self._entries()[index]["buffer"]
+        if buffer < len(self._model.buffers) and not self._is_shared(buffer):
+            self._model.buffers[buffer].data = None  # its bytes go with it
         self._model.root.metadata = [entry for i, entry in enumerate(self._entries()) if i != index]
 
     def __contains__(self, name: object) -> bool:
@@ -104,17 +108,24 @@ class Metadata(MutableMapping[str, "Any"]):
         return f"<Metadata {', '.join(self)}>"
 
 
-class AssociatedFiles(Mapping[str, bytes]):
-    """Files in the ZIP behind a model: name -> content. Names are the archive's own; they are no safe paths."""
+class AssociatedFiles(MutableMapping[str, bytes]):
+    """Files in the ZIP behind a model: name -> content. Names are the archive's own; they are no safe paths.
+
+    Assigning puts a file in or replaces it, ``del`` takes it away; ``save`` writes the archive anew.
+
+    Attributes:
+        changed: Name -> new content, None for a file that was taken away.
+    """
 
     def __init__(self, source: Source) -> None:
         self._source = source
         self._tail: ZipTail | None = None
         self._searched = False
+        self.changed: dict[str, bytes | None] = {}
 
     @property
     def tail(self) -> ZipTail | None:
-        """The ZIP itself; None where there is none."""
+        """The archive as the file has it; None where there is none. Raises CorruptFileError."""
         if not self._searched:
             if may_end_in_zip(self._source):
                 from unlite.containers.zip_tail import find_zip_tail
@@ -123,19 +134,84 @@ class AssociatedFiles(Mapping[str, bytes]):
             self._searched = True
         return self._tail
 
+    @property
+    def is_changed(self) -> bool:
+        """Whether files were put in, replaced or taken away."""
+        return bool(self.changed)
+
+    def _set(self, name: str, content: bytes | None) -> None:
+        """Notes new content, or None for a file to take away. The only place that changes ``changed``."""
+        if self._is_stored(name, content):
+            self.changed.pop(name, None)
+        else:
+            self.changed[name] = content
+
+    def _is_stored(self, name: str, content: bytes | None) -> bool:
+        """Whether the archive has just this content under the name, in the form that it would be written in."""
+        tail = self.tail
+        entry = tail.entries.get(name) if tail is not None else None
+        if tail is None or entry is None or content is None:
+            return entry is None and content is None
+        if name in tail.repeated or entry.method or entry.size != len(content):
+            return False
+        try:
+            return tail.read(name) == content
+        except UnliteError:
+            return False  # damaged: the new content replaces it
+
+    def sizes(self) -> list[tuple[str, int]]:
+        """Name and length in bytes of every file, in order; a name that the archive has several times comes as often."""
+        new = {name: len(content) for name, content in self.changed.items() if content is not None}
+        found: list[tuple[str, int]] = []
+        for entry in self.tail.members if self.tail else ():
+            if entry.name not in self.changed:
+                found.append((entry.name, entry.size))
+            elif entry.name in new:
+                found.append((entry.name, new.pop(entry.name)))
+        return [*found, *new.items()]
+
     def __getitem__(self, name: str) -> bytes:
         tail = self.tail
-        if tail is None or name not in tail.entries:
+        content = self.changed.get(name)
+        if content is not None:
+            return content
+        if name in self.changed or tail is None or name not in tail.entries:
             raise NoSuchKeyError(
                 f"there is no file {name!r}.", file=self._source.name, path="associated_files", hint=_listed(self)
             )
         return tail.read(name)
 
+    def __setitem__(self, name: str, content: bytes) -> None:
+        from unlite.containers.zip_write import check_name
+
+        try:
+            data = memoryview(content).tobytes()
+        except TypeError:
+            raise InvalidTypeError(
+                f"the content of a file is bytes, not {content!r:.60}.",
+                path=f"associated_files[{name!r}]",
+                hint="Text becomes bytes with .encode().",
+            ) from None
+        self._set(check_name(name), data)
+
+    def __delitem__(self, name: str) -> None:
+        if name not in self:
+            raise NoSuchKeyError(
+                f"there is no file {name!r}.", file=self._source.name, path="associated_files", hint=_listed(self)
+            )
+        self._set(name, None)
+
+    def __contains__(self, name: object) -> bool:
+        if name in self.changed:
+            return self.changed[str(name)] is not None
+        tail = self.tail
+        return tail is not None and name in tail.entries
+
     def __iter__(self) -> Iterator[str]:
-        return iter(self.tail.entries if self.tail else ())
+        return iter(dict(self.sizes()))
 
     def __len__(self) -> int:
-        return len(self.tail.entries) if self.tail else 0
+        return len(dict(self.sizes()))
 
     def __repr__(self) -> str:
         return f"<AssociatedFiles {', '.join(self)}>"
