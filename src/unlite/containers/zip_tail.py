@@ -10,7 +10,6 @@ from itertools import chain, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from unlite.containers.zip_records import (
-    CENTRAL,
     ENCRYPTED,
     END,
     FULL16,
@@ -19,7 +18,6 @@ from unlite.containers.zip_records import (
     LOCATOR,
     U32,
     U64,
-    UTF8,
     EndRecord,
     comment_end,
     read_directory,
@@ -36,7 +34,7 @@ from unlite.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from struct import Struct
 
     from unlite.containers.zip_records import Record
@@ -238,11 +236,11 @@ def _members(source: Source, end: EndRecord, records: list[Record]) -> tuple[Zip
     for name, flags, method, crc, compressed_size, size, offset, *_ in records:
         header = end.base + offset
         inside = 0 <= header <= end.directory - LOCAL.size
-        signature, *_, name_length, extra_length = source.unpack(LOCAL, header) if inside else (b"", 0, 0)
-        begin: int = header + LOCAL.size + name_length + extra_length
+        local = source.unpack(LOCAL, header) if inside else (b"", 0, 0)
+        begin: int = header + LOCAL.size + local[-2] + local[-1]
         spans.append((header, begin + compressed_size))
         members.append(ZipEntry(name, begin, compressed_size, size, method, crc, bool(flags & ENCRYPTED)))
-        if signature != b"PK\3\4":
+        if local[0] != b"PK\3\4":
             raise CorruptFileError(
                 "no file begins where the ZIP directory says.",
                 file=source.name,

@@ -58,13 +58,13 @@ def changed_archive(
     left = {name: content for name, content in changed.items() if content is not None}
     directory: list[bytes] = []
     position = start
-    for record, central in _records(tail) if tail else ():
+    for record, kept in _records(tail) if tail else ():
         if record.name in left:
             local, central = _new_records(record.name, left.pop(record.name), position)
             yield local
             position += len(local)
         elif record.name not in changed and tail:
-            local = _kept_local(tail, record)
+            local, central = _kept_local(tail, record), kept
             record.width.pack_into(central, record.place - record.start, position)
             central[8] &= ~SIZES_FOLLOW
             position += len(local) + record.compressed_size

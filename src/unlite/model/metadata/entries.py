@@ -74,7 +74,10 @@ class Metadata(MutableMapping[str, "Any"]):
         return index == 0 or users > 1 or any(tensor["buffer"] == index for tensor in tensors)
 
     def __delitem__(self, name: str) -> None:
-        index = self._index(name)
+        self.remove(self._index(name))
+
+    def remove(self, index: int) -> None:
+        """Takes away an entry by its index, with its bytes."""
         buffer = self._entries()[index]["buffer"]
         if buffer < len(self._model.buffers) and not self._is_shared(buffer):
             self._model.buffers[buffer].data = None  # its bytes go with it
@@ -160,7 +163,7 @@ class AssociatedFiles(MutableMapping[str, bytes]):
             return False  # damaged: the new content replaces it
 
     def sizes(self) -> list[tuple[str, int]]:
-        """Name and length in bytes of every file, in order; a name that the archive has several times comes as often."""
+        """Name and length in bytes of every file, in order; a name that several files have comes as often."""
         new = {name: len(content) for name, content in self.changed.items() if content is not None}
         found: list[tuple[str, int]] = []
         for entry in self.tail.members if self.tail else ():

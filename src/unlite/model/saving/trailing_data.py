@@ -150,9 +150,8 @@ def _last_use(model: Model) -> int:
     if model.file is not model.source:
         return 0  # of an old version: those had nothing behind but an archive
     ends = [Extent(model.root).end]
-    for buffer in model.buffers:
-        if buffer._table["offset"] > 1:
-            ends.append(model.origin + buffer._table["offset"] + buffer._table["size"])
+    tables = (buffer._table for buffer in model.buffers)
+    ends += [model.origin + table["offset"] + table["size"] for table in tables if table["offset"] > 1]
     for graph in model.subgraphs:
         for operator in graph.operators:
             if operator._table["large_custom_options_offset"] > 1:
