@@ -20,7 +20,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unlite.containers.zip_records import Record, read_directory
-from unlite.containers.zip_tail import ZipTail, find_zip_tail, safe_name, shifted, write_zip_tail
+from unlite.containers.zip_tail import ZipTail, find_zip_tail, safe_name, shifted
+from unlite.containers.zip_write import write_zip_tail
 from unlite.errors import (
     AmbiguousNameError,
     CorruptFileError,
@@ -615,6 +616,7 @@ def test_the_package_does_without_zipfile(root: Path) -> None:
     code = (
         f"import sys; sys.path.insert(0, {str(root / 'src')!r})\n"
         "from unlite.containers.zip_tail import *\n"
+        "from unlite.containers.zip_write import *\n"
         "from unlite.storage.source import MemorySource\n"
         "tail = find_zip_tail(MemorySource(write_zip_tail({'a': b'1'})))\n"
         "assert tail.read('a') == b'1'\n"

@@ -364,7 +364,7 @@ def test_what_a_forked_process_reads_leaves_the_parents_position(tmp_path: Path)
 
 def test_pickle(source: Source, kind: Kind) -> None:
     if not kind.pickles:
-        with pytest.raises(UnliteError, match="cannot be pickled|has changed since") as caught:
+        with pytest.raises(UnliteError, match=r"cannot be pickled|has changed since") as caught:
             pickle.loads(pickle.dumps(source))
         assert isinstance(caught.value, (InvalidTypeError, TransferError))
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from unlite.cli.output import new_parser, print_json, print_table, printable
@@ -30,6 +31,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--input", metavar="FILE", help="a picture, .npz or .npy; left out: random values")
     made.add_argument("--labels", metavar="FILE", help="one label a line; left out: those that the model carries")
     made.add_argument(
+        "--encoding", metavar="NAME", help="how FILE is encoded, where it is not UTF-8: latin-1, cp1252, ..."
+    )
+    made.add_argument(
         "--runtime", choices=("torch", "litert"), default="torch", help="the conversion (torch), or LiteRT itself"
     )
     made.add_argument("-o", "--output", metavar="DIR", help="the folder", required=True)
@@ -47,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Runs and writes; returns 0."""
     from unlite.comparison.dump import dump, dump_inputs, labels_of
 
-    labels = labels_of(arguments.labels) if arguments.labels else None
+    labels = labels_of(arguments.labels, arguments.encoding) if arguments.labels else None
     with open_model(arguments.model) as model:
         inputs = dump_inputs(
             model,
@@ -67,6 +71,8 @@ def run(arguments: argparse.Namespace) -> int:
                 signature=arguments.signature,
                 progress=advance,
             )
+    for note in facts["notes"]:
+        print("\n".join(map(printable, note.split("\n"))), file=sys.stderr)
     if arguments.json:
         print_json(facts)
         return 0

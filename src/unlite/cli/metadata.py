@@ -8,9 +8,10 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from unlite.cli.output import new_parser, print_json, print_table, printable
+from unlite.cli.output import new_parser, print_facts, print_json, print_table, printable
+from unlite.cli.progress import progress
 from unlite.cli.tree import tree
-from unlite.errors import NotFoundError, SaveError, UnliteError
+from unlite.errors import InvalidValueError, NotFoundError, SaveError, UnliteError
 from unlite.flatbuffers import view as v
 from unlite.model.model import open_model
 
@@ -24,19 +25,35 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\
   unlite metadata face.tflite                       entries, decoded, and associated files
-  unlite metadata face.tflite --json                for programs
+  unlite metadata face.tflite --json                for programs; --from-json takes it back
   unlite metadata labeler.tflite --extract labels/  all associated files into a folder
-  unlite metadata labeler.tflite --file labels.txt  one of them to standard output"""
+  unlite metadata labeler.tflite --file labels.txt  one of them to standard output
+
+  unlite metadata net.tflite --labels classes.txt -o out.tflite
+                                                    labels into the model, named in its metadata
+  unlite metadata net.tflite --set vocab.txt=words.txt -o out.tflite
+                                                    any file into the archive behind the model
+  unlite metadata net.tflite --set-field name='my model' --set-field \\
+      'subgraph_metadata[0].input_tensor_metadata[0].name=image' -o out.tflite
+  unlite metadata net.tflite --from-json facts.json -o out.tflite
+  unlite metadata net.tflite --remove labels.txt --in-place
+
+changes are made in this order: --remove, --from-json, --set, --labels, --set-field. Fields have the names of
+TFLite's metadata schema; null takes one out. --from-json takes any part of them, merged into what is there
+field by field, and entry by entry in lists of tables; to replace all, --remove TFLITE_METADATA as well."""
 
 SHOWN_BYTES = 256
 MOST_ENTRIES = 200  # that are decoded; models have a handful
+CONSTANTS = {"NaN": "nan", "Infinity": "inf", "-Infinity": "-inf"}
+FILE_PREFIX, ENTRY_PREFIX = "file:", "metadata:"
 
 
 def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
     made = new_parser(
         "metadata",
-        "Shows a model's metadata entries, decoded where their format is known, and its associated files.",
+        "Shows a model's metadata entries, decoded where their format is known, and its associated files;\n"
+        "extracts and changes them.",
         EXAMPLES,
     )
     made.add_argument("model", metavar="MODEL", help="path or URL of a .tflite")
@@ -44,24 +61,145 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--extract", metavar="FOLDER", help="write the associated files into a folder")
     made.add_argument("--file", metavar="NAME", help="only this associated file; without --extract to standard output")
     made.add_argument("--force", action="store_true", help="let --extract write over files that are there")
+    change = made.add_argument_group("changes")
+    change.add_argument("--labels", metavar="FILE", help="put in labels, one a line, and name them in the metadata")
+    change.add_argument("--for", dest="labelled", metavar="OUTPUT", help="the output that --labels belong to, by name")
+    change.add_argument(
+        "--encoding", metavar="NAME", help="how the labels are encoded, where they are not UTF-8: latin-1"
+    )
+    repeated: dict[str, Any] = {"action": "append", "default": []}
+    change.add_argument("--set", metavar="NAME=FILE", help="put in an associated file, or replace one", **repeated)
+    change.add_argument("--set-field", metavar="PATH=VALUE", help="set a field of TFLITE_METADATA", **repeated)
+    change.add_argument("--from-json", metavar="FILE", help="merge fields out of a JSON document; - is standard input")
+    change.add_argument("--remove", metavar="NAME", help="take away an associated file or a metadata entry", **repeated)
+    change.add_argument("-o", "--output", metavar="FILE", help="the new model")
+    change.add_argument("--in-place", action="store_true", help="let the new model take MODEL's name when it is whole")
+    change.add_argument(
+        "--drop-unknown", action="store_true", help="let a rewrite drop fields that no known schema has"
+    )
     return made
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Shows or extracts; returns 0."""
+    """Shows, extracts or changes; returns 0. Nothing is written unless every change could be made."""
+    changing = bool(arguments.labels or arguments.set or arguments.set_field or arguments.from_json or arguments.remove)
+    if changing and (arguments.output is None) == (not arguments.in_place):
+        raise InvalidValueError("where to save is not clear.", hint="Give one of -o FILE and --in-place.")
+    if not changing and (arguments.output is not None or arguments.in_place):
+        raise InvalidValueError("nothing to change was given.", hint="Such as --labels FILE or --set-field PATH=VALUE.")
+    if arguments.labels is None and (arguments.labelled or arguments.encoding):
+        raise InvalidValueError("--for and --encoding belong to --labels FILE.")
     with open_model(arguments.model) as model:
-        if arguments.extract is not None:
+        if changing:
+            _change(model, arguments)
+        elif arguments.extract is not None:
             _extract(model, arguments.extract, arguments.file, arguments.force)
         elif arguments.file is not None:
             content = _one(model, arguments.file)
             sys.stdout.flush()
             sys.stdout.buffer.write(content)
         elif arguments.json:
-            files = [{"name": entry.name, "bytes": entry.size} for entry in _members(model)]
+            files = [{"name": name, "bytes": length} for name, length in model.associated_files.sizes()]
             print_json({"metadata": list(_json_facts(model)), "associated_files": files})
         else:
             _show(model)
     return 0
+
+
+# -- changing --------------------------------------------------------------------------------------------------------
+
+
+def _change(model: Model, arguments: argparse.Namespace) -> None:
+    """Makes all changes, saves, and says what was done."""
+    from unlite.model.metadata.edits import file_name, merge_json, parse_json, set_field, set_labels
+    from unlite.model.metadata.labels import read_labels
+
+    done: list[tuple[str, str]] = [(name, _remove(model, name)) for name in arguments.remove]
+    if arguments.from_json is not None:
+        merge_json(model, parse_json(_read(arguments.from_json), arguments.from_json))
+        done.append(("from JSON", printable(arguments.from_json)))
+    for text in arguments.set:
+        name, equals, path = text.partition("=")
+        if not equals or not path:
+            raise InvalidValueError(f"{text!r:.80} is not NAME=FILE.", hint="Such as --set labels.txt=classes.txt.")
+        content = _read(path)
+        model.associated_files[name] = content
+        done.append((name, f"{len(content)} bytes"))
+    if arguments.labels is not None:
+        labels = read_labels(_read(arguments.labels), arguments.labels, arguments.encoding)
+        done.append(("labels", set_labels(model, labels, file_name(arguments.labels), arguments.labelled)))
+    done += [(set_field(model, text), "set") for text in arguments.set_field]
+    _warn_of_missing(model)
+    with progress("saving", model.file.size) as advance:
+        saved = model.save(arguments.output, drop_unknown=arguments.drop_unknown, progress=advance)
+    if arguments.json:
+        facts: dict[str, Any] = {"file": saved.path, "how": saved.how, "bytes": saved.size}
+        print_json(facts | {"changes": [{"what": what, "done": how} for what, how in done]})
+    else:
+        print_facts([*done, ("saved", f"{saved.how} {saved.path}, {saved.size} bytes")])
+
+
+def _warn_of_missing(model: Model) -> None:
+    """Says which files the metadata names that are not in the archive."""
+    from unlite.model.metadata.tflite_metadata import files_named, read_fields
+
+    try:
+        named = files_named(read_fields(model))
+    except UnliteError:
+        return  # no metadata that can be read
+    for name in named:
+        if name not in model.associated_files:
+            shown = printable(name)
+            print(f"The metadata names {shown}, which is not in the model: --set {shown}=FILE.", file=sys.stderr)
+
+
+def _read(path: str) -> bytes:
+    from unlite.model.setting.path_values import read_bytes
+
+    return sys.stdin.buffer.read() if path == "-" else read_bytes(path)
+
+
+def _remove(model: Model, name: str) -> str:
+    """Takes away an associated file or a metadata entry; says which. An entry can be told by index: metadata[6]."""
+    number = name[len("metadata[") : -1] if name.startswith("metadata[") and name.endswith("]") else ""
+    entries = list(model.root["metadata"] or ())
+    if number.isdigit() and name not in model.associated_files:
+        if int(number) >= len(entries):
+            raise NotFoundError(f"there is no metadata entry {number}, only {len(entries)}.", file=model.file.name)
+        model.metadata.remove(int(number))
+        return "entry taken away"
+    file, entry = name.removeprefix(FILE_PREFIX), name.removeprefix(ENTRY_PREFIX)
+    is_file = not name.startswith(ENTRY_PREFIX) and file in model.associated_files
+    is_entry = not name.startswith(FILE_PREFIX) and entry in model.metadata
+    if is_file and is_entry:
+        raise InvalidValueError(
+            f"{name!r} is the name of an associated file and of a metadata entry.",
+            file=model.file.name,
+            hint=f"Say which: --remove {FILE_PREFIX}{name} or --remove {ENTRY_PREFIX}{name}.",
+        )
+    if is_file:
+        del model.associated_files[file]
+        return "file taken away"
+    if is_entry:
+        same = [index for index, table in enumerate(entries) if (table["name"] or "") == entry]
+        if len(same) > 1:
+            options = " or ".join(f"--remove 'metadata[{index}]'" for index in same[:10])
+            raise InvalidValueError(
+                f"{entry!r} is the name of {len(same)} metadata entries.",
+                file=model.file.name,
+                hint=f"Say which: {options}.",
+            )
+        del model.metadata[entry]
+        return "entry taken away"
+    there = ", ".join(map(printable, [*dict(model.associated_files.sizes()), *model.metadata][:20]))
+    raise NotFoundError(
+        f"there is no associated file and no metadata entry {name!r}.",
+        file=model.file.name,
+        hint=f"There is: {there}." if there else "The model has none of either.",
+    )
+
+
+# -- showing ---------------------------------------------------------------------------------------------------------
 
 
 def _facts(model: Model) -> Iterator[tuple[dict[str, Any], v.Table | None]]:
@@ -82,6 +220,11 @@ def _facts(model: Model) -> Iterator[tuple[dict[str, Any], v.Table | None]]:
 
 
 def _plain(value: object) -> dict[str, Any]:
+    if isinstance(value, bytes):
+        from unlite.model.metadata.tflite_metadata import json_instead
+
+        if json_instead(value) is not None:  # some tools write it where a FlatBuffer is wanted
+            value = value.rstrip(b"\0").decode()
     if isinstance(value, str):
         return {"kind": "text", "value": value}
     return {"kind": "bytes", "value": value.hex() if isinstance(value, bytes) and len(value) <= SHOWN_BYTES else None}
@@ -95,8 +238,8 @@ def _json_facts(model: Model) -> Iterator[dict[str, Any]]:
             pieces: list[bytes] = []
             try:
                 write_json(table, pieces.append, drop_unknown=True)
-                # NaN and infinities are no JSON; they come as null.
-                facts["value"] = json.loads(b"".join(pieces), parse_constant=lambda _: None)
+                # NaN and infinities are no JSON; they come as texts, which --from-json takes back.
+                facts["value"] = json.loads(b"".join(pieces), parse_constant=CONSTANTS.get)
             except UnliteError as error:
                 facts |= {"kind": "unreadable", "value": error.message}
         yield facts
@@ -119,9 +262,9 @@ def _show(model: Model) -> None:
             print(f"{name}: {printable(facts['value'])}")
         else:
             print(f"{name} (in buffer {facts['buffer']}{size})")
-    members = _members(model)
+    members = model.associated_files.sizes()
     if members:
-        print_table("associated files", ("file", "bytes"), [(entry.name, entry.size) for entry in members])
+        print_table("associated files", ("file", "bytes"), members)
     if not shown and not members:
         print(f"{printable(model.file.name)} has no metadata and no associated files.", file=sys.stderr)
 
@@ -138,7 +281,9 @@ def _one(model: Model, name: str) -> bytes:
         names = list(tail.entries) if tail is not None else []
         there = f"There is: {', '.join(map(printable, names[:20]))}." if names else "The model has none."
         raise NotFoundError(f"there is no associated file {name!r}.", file=model.file.name, hint=there)
-    return tail.read(name)
+    if name in tail.repeated:
+        print(f"{printable(name)} is there {len(tail.repeated[name])} times; this is the last.", file=sys.stderr)
+    return tail.content(tail.entries[name])
 
 
 def _copy(content: bytes, sink: Sink) -> None:

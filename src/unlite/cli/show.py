@@ -344,9 +344,11 @@ def _operator_row(facts: dict[str, Any]) -> tuple[object, ...]:
 
 def _overview(model: Model, damage: list[UnliteError]) -> None:
     from unlite.model.facts.summary import summarize
+    from unlite.model.metadata.labels import label_facts
 
     summary = summarize(model, damage)
-    print_facts(summary.facts())
+    labels = read(damage, lambda: label_facts(model), [])
+    print_facts([*summary.facts(), *(("labels", fact) for fact in labels)])
     if summary.ends:
         print()
         print_table("inputs and outputs", ("end", "#", "name", "dtype", "shape"), summary.ends)

@@ -11,12 +11,11 @@ import numpy as np
 from unlite.comparison.distance import dequantized
 from unlite.comparison.images import SUFFIXES, image_input, picture
 from unlite.comparison.inputs import describe, graph_of, make_inputs, read_inputs
-from unlite.comparison.metadata import labels as stated_labels
-from unlite.comparison.metadata import read_labels
 from unlite.comparison.report import STYLE, escaped
 from unlite.comparison.run import run
 from unlite.errors import InvalidValueError, SaveError, UnliteError
 from unlite.model.formats.weight_files import write_file
+from unlite.model.metadata.labels import AXIS, LIMIT, labels_of_output, read_labels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -57,7 +56,7 @@ def dump(
         progress: Called with how many more hundredths are done.
 
     Returns:
-        What ``index.json`` holds.
+        What ``index.json`` holds. ``notes`` says which labels of the model could not be used, and why.
 
     Raises:
         InvalidValueError: labels were given, and no output is as long as they are.
@@ -67,7 +66,8 @@ def dump(
     values = run(model, list(inputs), runtime=runtime, tensors="all", signature=signature)
     given = {tensor.index: array for tensor, array in zip(graph.inputs, inputs, strict=True)}
     found: dict[int, Array] = {**given, **{int(index): array for index, array in values.items()}}
-    classes = _classes(model, graph.outputs, found, labels)
+    notes: list[str] = []
+    classes = _classes(model, graph.outputs, found, labels, notes)
     if labels is not None and not classes:
         sizes = ", ".join(f"{tensor.name!r} {describe(tensor)}" for tensor in graph.outputs)
         raise InvalidValueError(f"{len(labels)} labels fit no output: {sizes}.", file=model.file.name)
@@ -94,6 +94,7 @@ def dump(
         "runtime": runtime,
         "tensors": rows,
         "labels": classes,
+        "notes": notes,
     }
     _write(os.path.join(folder, "index.json"), json.dumps(index_facts, indent=1, allow_nan=False).encode())
     _write(os.path.join(folder, "index.html"), _page(index_facts).encode())
@@ -123,13 +124,15 @@ def dump_inputs(
     return make_inputs(model, given, seed=seed, signature=signature)
 
 
-def labels_of(path: str) -> list[str]:
-    """The lines of a file of labels."""
+def labels_of(path: str, encoding: str | None = None) -> list[str]:
+    """The labels in a file; arguments and errors as in ``read_labels``."""
     try:
         with open(path, "rb") as file:
-            return read_labels(file.read(1 << 24))
-    except OSError as error:
-        raise UnliteError(f"cannot be opened: {error.strerror}.", file=path) from error
+            return read_labels(file.read(LIMIT + 1), path, encoding)
+    except (OSError, ValueError) as error:
+        if isinstance(error, UnliteError):
+            raise
+        raise UnliteError(f"cannot be opened: {getattr(error, 'strerror', None) or error}.", file=path) from error
 
 
 def _row(tensor: Tensor, array: Array, image: str | None) -> dict[str, Any]:
@@ -152,12 +155,12 @@ def _row(tensor: Tensor, array: Array, image: str | None) -> dict[str, Any]:
 
 
 def _classes(
-    model: Model, outputs: Sequence[Tensor], found: dict[int, Array], given: Sequence[str] | None
+    model: Model, outputs: Sequence[Tensor], found: dict[int, Array], given: Sequence[str] | None, notes: list[str]
 ) -> list[dict[str, Any]]:
     """The best classes of each output that is as long as its labels are."""
     answers = []
     for tensor in outputs:
-        names = list(given) if given is not None else stated_labels(model, tensor)
+        names = list(given) if given is not None else _carried(model, tensor, notes)
         array = found.get(tensor.index)
         if names is None or array is None or array.size != len(names) or array.dtype.kind not in "fiu":
             continue
@@ -169,6 +172,18 @@ def _classes(
         top = [{"class": int(i), "label": names[i], "score": _finite(values[i])} for i in order]
         answers.append({"tensor": tensor.index, "name": tensor.name, "top": top})
     return answers
+
+
+def _carried(model: Model, tensor: Tensor, notes: list[str]) -> list[str] | None:
+    """The labels that the model carries; where they cannot be read, a note says so."""
+    try:
+        found = labels_of_output(model, tensor)
+    except UnliteError as error:
+        note = f"The labels of {tensor.name!r} are not used: {error}"
+        if note not in notes:
+            notes.append(note)
+        return None
+    return None if found is None or found.kind != AXIS else found.names
 
 
 def _finite(value: Any) -> float | None:

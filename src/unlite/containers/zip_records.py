@@ -35,7 +35,12 @@ FULL16, FULL32 = 0xFFFF, 0xFFFFFFFF
 
 
 class Record(NamedTuple):
-    """One entry of the central directory; ``place``: where in the directory its offset stands, in ``width``."""
+    """One entry of the central directory.
+
+    Attributes:
+        place, width: Where in the directory its offset stands, and in how many bits.
+        start, end: Where in the directory the entry itself stands.
+    """
 
     name: str
     flags: int
@@ -46,6 +51,8 @@ class Record(NamedTuple):
     offset: int
     place: int
     width: Struct
+    start: int
+    end: int
 
 
 class EndRecord(NamedTuple):
@@ -111,7 +118,7 @@ def read_directory(directory: Buffer, count: int) -> Iterator[Record]:
             CENTRAL.unpack_from(view, position)
         )
         name, extra = after + lengths[0], after + lengths[0] + lengths[1]
-        place, width = position + 42, U32
+        start, place, width = position, position + 42, U32
         position = extra + lengths[2]
         if signature != b"PK\1\2" or position > len(view):
             break
@@ -123,7 +130,7 @@ def read_directory(directory: Buffer, count: int) -> Iterator[Record]:
         if offset == FULL32 and (found := next(wide, None)):
             (place, offset), width = found, U64
         text = _text(bytes(view[after:name]), flags)
-        yield Record(text, flags, method, crc, compressed_size, size, offset, place, width)
+        yield Record(text, flags, method, crc, compressed_size, size, offset, place, width, start, position)
     if position != len(view):
         raise CorruptFileError("the ZIP directory does not hold what its end record says.")
 

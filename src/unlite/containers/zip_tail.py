@@ -10,7 +10,6 @@ from itertools import chain, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from unlite.containers.zip_records import (
-    CENTRAL,
     ENCRYPTED,
     END,
     FULL16,
@@ -19,7 +18,6 @@ from unlite.containers.zip_records import (
     LOCATOR,
     U32,
     U64,
-    UTF8,
     EndRecord,
     comment_end,
     read_directory,
@@ -36,7 +34,7 @@ from unlite.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from struct import Struct
 
     from unlite.containers.zip_records import Record
@@ -47,7 +45,6 @@ LIMIT = 1 << 26
 
 STORED, DEFLATED = 0, 8
 _DEEP_TRIES = 8
-_DAY = 1 << 5 | 1  # 1980-01-01, the format's first
 _DEVICES = {"con", "prn", "aux", "nul"} | {f"{port}{n}" for port in ("com", "lpt") for n in range(10)}
 
 
@@ -239,13 +236,14 @@ def _members(source: Source, end: EndRecord, records: list[Record]) -> tuple[Zip
     """Where each file's bytes are. Raises CorruptFileError where there is no local header, or files overlap."""
     members: list[ZipEntry] = []
     spans: list[tuple[int, int]] = []
-    for name, flags, method, crc, compressed_size, size, offset, _, _ in records:
+    for name, flags, method, crc, compressed_size, size, offset, *_ in records:
         header = end.base + offset
-        signature, *_, name_length, extra_length = source.unpack(LOCAL, header)
-        begin: int = header + LOCAL.size + name_length + extra_length
+        inside = 0 <= header <= end.directory - LOCAL.size
+        local = source.unpack(LOCAL, header) if inside else (b"", 0, 0)
+        begin: int = header + LOCAL.size + local[-2] + local[-1]
         spans.append((header, begin + compressed_size))
         members.append(ZipEntry(name, begin, compressed_size, size, method, crc, bool(flags & ENCRYPTED)))
-        if signature != b"PK\3\4":
+        if local[0] != b"PK\3\4":
             raise CorruptFileError(
                 "no file begins where the ZIP directory says.",
                 file=source.name,
@@ -300,60 +298,17 @@ def _move(directory: bytearray, tail: ZipTail, delta: int) -> None:
 def _add(directory: bytearray, place: int, width: Struct, delta: int) -> None:
     value: int = width.unpack_from(directory, place)[0] + delta
     if width is U32:
-        _check_offset(value)
+        check_offset(value)
     width.pack_into(directory, place, value)
 
 
-def _check_offset(value: int) -> None:
+def check_offset(value: int) -> None:
+    """Raises SaveError for a position in a file that a ZIP's 32 bits cannot hold."""
     if value >= FULL32:
         raise SaveError(
             "the ZIP behind the model would come to lie beyond 4 GiB, where its 32-bit offsets do not reach.",
             hint="Extract the associated files and keep them beside the model.",
         )
-
-
-def write_zip_tail(files: Mapping[str, bytes], start: int = 0) -> bytes:
-    """An archive of ``files``, stored and not compressed, as readers of TFLite metadata want it.
-
-    The same files in the same order give the same bytes: the time is always 1980-01-01.
-
-    Args:
-        files: Name -> content. Names are written as they are, in UTF-8.
-        start: Where in the file the archive will begin; its offsets count from the file's start.
-
-    Raises:
-        InvalidValueError: A name is too long or cannot be written in UTF-8, or there are more than 65,534 files.
-        SaveError: The archive would end beyond 4 GiB.
-    """
-    import zlib
-
-    if len(files) >= FULL16:
-        raise InvalidValueError(f"{len(files)} files are more than a ZIP without 64-bit records holds.")
-    archive: list[bytes] = []
-    directory: list[bytes] = []
-    position = start
-    for name, content in files.items():
-        try:
-            spelled = name.encode()
-        except UnicodeEncodeError as error:
-            raise InvalidValueError(f"the name {name!r} cannot be written in UTF-8.") from error
-        if len(spelled) > FULL16:
-            raise InvalidValueError(f"a name of {len(spelled)} bytes is longer than a ZIP can hold.")
-        size = len(content)
-        _check_offset(position + size)
-        flags = 0 if spelled.isascii() else UTF8
-        common = (flags, STORED, 0, _DAY, zlib.crc32(content), size, size, len(spelled), 0)
-        # Version 1.0 reads it; made by version 2.0 on Unix, as a plain file that its owner may write, all may read.
-        archive += (LOCAL.pack(b"PK\3\4", 10, *common), spelled, content)
-        directory += (
-            CENTRAL.pack(b"PK\1\2", 3 << 8 | 20, 10, *common, 0, 0, 0, 0o100644 << 16, position),
-            spelled,
-        )
-        position += LOCAL.size + len(spelled) + size
-    length = sum(map(len, directory))
-    _check_offset(position + length)
-    end = END.pack(b"PK\5\6", 0, 0, len(files), len(files), length, position, 0)
-    return b"".join((*archive, *directory, end))
 
 
 def safe_name(name: str) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from unlite.comparison.metadata import ENTRY
 from unlite.errors import UnliteError
 from unlite.flatbuffers.view import Table
+from unlite.model.metadata.tflite_metadata import ENTRY
 
 if TYPE_CHECKING:
     from unlite.coreml.ends import Ends

@@ -6,8 +6,8 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from unlite.comparison.metadata import labels, read_labels
 from unlite.errors import InvalidValueError, UnliteError
+from unlite.model.metadata.labels import LIMIT, labels_of_output, read_labels
 
 if TYPE_CHECKING:
     from unlite.model.model import Model
@@ -29,13 +29,14 @@ def labels_of(model: Model, graph: Subgraph, given: Any) -> list[str] | None:
         return None
     output = graph.outputs[0]
     if given is True:
-        found = labels(model, output)
-        if found is None:
+        carried = labels_of_output(model, output)
+        if carried is None:
             raise InvalidValueError(
                 f"there are no labels of the output {output.name!r} inside.",
                 file=model.file.name,
                 hint="Name a file of labels, one a line (--labels FILE).",
             )
+        found = list(carried.names)
     elif isinstance(given, (str, os.PathLike)):
         found = _read(os.fspath(given))
     elif isinstance(given, Sequence):
@@ -58,7 +59,7 @@ def labels_of(model: Model, graph: Subgraph, given: Any) -> list[str] | None:
 def _read(path: str) -> list[str]:
     try:
         with open(path, "rb") as file:
-            return read_labels(file.read())
+            return read_labels(file.read(LIMIT + 1), path)
     except OSError as error:
         raise UnliteError(f"cannot be read: {error.strerror or error}.", file=path) from error
 

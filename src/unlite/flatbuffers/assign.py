@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from unlite.errors import InvalidTypeError, InvalidValueError, NoSuchIndexError, UnliteError
+from unlite.errors import InvalidTypeError, InvalidValueError, NoSuchIndexError
 from unlite.flatbuffers import schema as s
 from unlite.flatbuffers import view as v
 from unlite.flatbuffers.edits import TableNode, VectorNode
 from unlite.flatbuffers.fields import given_view
 from unlite.flatbuffers.pack import pack_scalar, pack_scalars
-from unlite.flatbuffers.past import snapshot
+from unlite.flatbuffers.past import readable, snapshot
 from unlite.flatbuffers.wire import Wire
 from unlite.flatbuffers.write import build
 from unlite.storage.source import MemorySource
@@ -64,10 +64,7 @@ def change(table: v.Table, name: str, path: str | None = None) -> Change:
     """
 
     def now() -> Any:
-        try:
-            return snapshot(table[name])
-        except UnliteError as error:  # damage is a reason to assign something
-            return f"<unreadable: {error.message}>"
+        return readable(lambda: snapshot(table[name]))
 
     return table._edits.change(_path(table, name) if path is None else path, now(), now)
 

@@ -105,9 +105,10 @@ class Edits:
         revision: Rises with every step; what a view has cached holds for one revision.
         history: What was done, in order.
         undone: What was undone and can be done again, the last one first in line.
+        attached: Changes beside those of the FlatBuffer, by whoever keeps them here: name -> a dict for ``put``.
     """
 
-    __slots__ = ("_open", "_root", "_steps", "history", "position", "revision", "undone", "wire")
+    __slots__ = ("_open", "_root", "_steps", "attached", "history", "position", "revision", "undone", "wire")
 
     def __init__(self, wire: Wire, position: int) -> None:
         self.wire = wire
@@ -115,6 +116,7 @@ class Edits:
         self.revision = 0
         self.history: list[Edit] = []
         self.undone: list[Edit] = []
+        self.attached: dict[str, dict[Any, Any]] = {}
         self._root: dict[int, Any] = {}  # 0 -> the root's node
         self._open: Change | None = None
         self._steps: list[tuple[Any, Any, Any, Any]] = []
@@ -180,15 +182,17 @@ class Edits:
         self.history.clear()
         self.undone.clear()
         self._root.clear()
+        for values in self.attached.values():
+            values.clear()
         self.revision += 1
 
     def state(self) -> tuple[Any, ...]:
         """All changes, for ``restore`` in the store of the same file opened elsewhere."""
-        return self.wire, self.position, self._root, self.history, self.undone
+        return self.wire, self.position, self._root, self.history, self.undone, self.attached
 
     def restore(self, state: tuple[Any, ...]) -> None:
         """Takes over what ``state`` gave."""
-        self.wire, self.position, self._root, self.history, self.undone = state
+        self.wire, self.position, self._root, self.history, self.undone, self.attached = state
         self.revision += 1
 
     def _not_inside(self, what: str) -> None:

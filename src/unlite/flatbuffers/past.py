@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from unlite.errors import InvalidTypeError
+from unlite.errors import InvalidTypeError, UnliteError
 from unlite.flatbuffers import view as v
 from unlite.flatbuffers.edits import Past
 from unlite.flatbuffers.fields import _vector_kind
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from unlite.flatbuffers.schema import Field, Object
     from unlite.flatbuffers.wire import Wire
+
+
+def readable(read: Callable[[], Any]) -> Any:
+    """What ``read`` gives; a text that says why where it cannot: damage is a reason to change something."""
+    try:
+        return read()
+    except UnliteError as error:
+        return f"<unreadable: {error.message}>"
 
 
 def snapshot(value: Any) -> Any:

@@ -159,9 +159,9 @@ class Model:
 
     @property
     def associated_files(self) -> AssociatedFiles:
-        """Files in a ZIP behind the model (labels, vocabularies): name -> bytes."""
+        """Files in a ZIP behind the model (labels, vocabularies): name -> bytes; assignable by name."""
         if self._associated is None:
-            self._associated = AssociatedFiles(self.file)
+            self._associated = AssociatedFiles(self.file, self.root._edits)
         return self._associated
 
     @property

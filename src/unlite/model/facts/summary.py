@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from unlite.errors import UnliteError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from unlite.model.model import Model
     from unlite.model.objects.subgraph import Subgraph
@@ -147,7 +147,7 @@ class _Collector:
         self.attempt(lambda: setattr(summary, "description", model.description))
         self.attempt(lambda: summary.signatures.extend(signature.key for signature in model.signatures))
         self.attempt(lambda: summary.metadata.extend(model.metadata))
-        self.attempt(lambda: summary.associated.update(_associated(model)))
+        self.attempt(lambda: summary.associated.update(model.associated_files.sizes()))
 
 
 def summarize(model: Model, damage: list[UnliteError]) -> Summary:
@@ -162,11 +162,6 @@ def summarize(model: Model, damage: list[UnliteError]) -> Summary:
     summary.histogram = dict(collector.histogram.most_common())
     summary.quantization = quantization_kind(collector.parameters, collector.activations, collector.histogram)
     return summary
-
-
-def _associated(model: Model) -> Iterable[tuple[str, int]]:
-    tail = model.associated_files.tail
-    return [(name, entry.size) for name, entry in tail.entries.items()] if tail else []
 
 
 def quantization_kind(parameters: dict[str, set[str]], activations: Counter[str], operators: Counter[str]) -> str:

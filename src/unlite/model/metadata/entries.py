@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, MutableMapping
 
 from unlite.containers.zip_search import may_end_in_zip
-from unlite.errors import AmbiguousNameError, CorruptFileError, NoSuchKeyError, UnliteError
+from unlite.errors import AmbiguousNameError, CorruptFileError, InvalidTypeError, NoSuchKeyError, UnliteError
 from unlite.schema import load
 
 TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     from unlite.containers.zip_tail import ZipTail
     from unlite.flatbuffers import view as v
-    from unlite.flatbuffers.edits import Edit
+    from unlite.flatbuffers.edits import Edit, Edits
     from unlite.model.model import Model
     from unlite.storage.source import Source
 
@@ -60,11 +61,15 @@ class Metadata(MutableMapping[str, "Any"]):
         self._assign(name, data, f"metadata[{name!r}]", *self._old_and_new(name))
 
     def __delitem__(self, name: str) -> None:
-        index = self._index(name)
-        buffer = self.buffer_index(name)
+        self.remove(self._index(name))
+
+    def remove(self, index: int) -> None:
+        """Takes away an entry by its index, with its bytes."""
         entries = self._entries()
-        with self._model.root._edits.change(f"metadata[{name!r}]", *self._old_and_new(name)):
-            if not self._is_shared(buffer):
+        name, buffer = entries[index]["name"] or "", entries[index]["buffer"]
+        old = self._model.buffers[buffer].data if buffer < len(self._model.buffers) else None
+        with self._model.root._edits.change(f"metadata[{name!r}]", old):
+            if old is not None and not self._is_shared(buffer):
                 self._model.buffers[buffer].data = None  # its number stays, so that no other changes
             self._model.root.metadata = [entry for i, entry in enumerate(entries) if i != index]
 
@@ -131,17 +136,25 @@ class Metadata(MutableMapping[str, "Any"]):
         return f"<Metadata {', '.join(self)}>"
 
 
-class AssociatedFiles(Mapping[str, bytes]):
-    """Files in the ZIP behind a model: name -> content. Names are the archive's own; they are no safe paths."""
+class AssociatedFiles(MutableMapping[str, bytes]):
+    """Files in the ZIP behind a model: name -> content. Names are the archive's own; they are no safe paths.
 
-    def __init__(self, source: Source) -> None:
+    Assigning puts a file in or replaces it, ``del`` takes it away; ``save`` writes the archive anew.
+
+    Attributes:
+        changed: Name -> new content, None for a file that was taken away.
+    """
+
+    def __init__(self, source: Source, edits: Edits) -> None:
         self._source = source
+        self._edits = edits
         self._tail: ZipTail | None = None
         self._searched = False
+        self.changed: dict[str, bytes | None] = edits.attached.setdefault("associated_files", {})
 
     @property
     def tail(self) -> ZipTail | None:
-        """The ZIP itself; None where there is none."""
+        """The archive as the file has it; None where there is none. Raises CorruptFileError."""
         if not self._searched:
             if may_end_in_zip(self._source):
                 from unlite.containers.zip_tail import find_zip_tail
@@ -150,19 +163,88 @@ class AssociatedFiles(Mapping[str, bytes]):
             self._searched = True
         return self._tail
 
+    @property
+    def is_changed(self) -> bool:
+        """Whether files were put in, replaced or taken away."""
+        return bool(self.changed)
+
+    def _set(self, name: str, content: bytes | None) -> None:
+        """Notes new content, or None for a file to take away. The only place that changes ``changed``."""
+        from unlite.flatbuffers.edits import ABSENT
+        from unlite.flatbuffers.past import readable
+
+        def now() -> Any:
+            return readable(lambda: self.get(name))
+
+        with self._edits.change(f"associated_files[{name!r}]", now(), now):
+            self._edits.put(self.changed, name, ABSENT if self._is_stored(name, content) else content)
+
+    def _is_stored(self, name: str, content: bytes | None) -> bool:
+        """Whether the archive has just this content under the name, in the form that it would be written in."""
+        tail = self.tail
+        entry = tail.entries.get(name) if tail is not None else None
+        if tail is None or entry is None or content is None:
+            return entry is None and content is None
+        if name in tail.repeated or entry.method or entry.size != len(content):
+            return False
+        try:
+            return tail.read(name) == content
+        except UnliteError:
+            return False  # damaged: the new content replaces it
+
+    def sizes(self) -> list[tuple[str, int]]:
+        """Name and length in bytes of every file, in order; a name that several files have comes as often."""
+        new = {name: len(content) for name, content in self.changed.items() if content is not None}
+        found: list[tuple[str, int]] = []
+        for entry in self.tail.members if self.tail else ():
+            if entry.name not in self.changed:
+                found.append((entry.name, entry.size))
+            elif entry.name in new:
+                found.append((entry.name, new.pop(entry.name)))
+        return [*found, *new.items()]
+
     def __getitem__(self, name: str) -> bytes:
         tail = self.tail
-        if tail is None or name not in tail.entries:
+        content = self.changed.get(name)
+        if content is not None:
+            return content
+        if name in self.changed or tail is None or name not in tail.entries:
             raise NoSuchKeyError(
                 f"there is no file {name!r}.", file=self._source.name, path="associated_files", hint=_listed(self)
             )
         return tail.read(name)
 
+    def __setitem__(self, name: str, content: bytes) -> None:
+        from unlite.containers.zip_write import check_name
+
+        try:
+            data = memoryview(content).tobytes()
+        except TypeError:
+            raise InvalidTypeError(
+                f"the content of a file is bytes, not {content!r:.60}.",
+                path=f"associated_files[{name!r}]",
+                hint="Text becomes bytes with .encode().",
+            ) from None
+        self._set(check_name(name), data)
+
+    def __delitem__(self, name: str) -> None:
+        if name not in self:
+            raise NoSuchKeyError(
+                f"there is no file {name!r}.", file=self._source.name, path="associated_files", hint=_listed(self)
+            )
+        self._set(name, None)
+
+    def __contains__(self, name: object) -> bool:
+        if name in self.changed:
+            return self.changed[str(name)] is not None
+        tail = self.tail
+        return tail is not None and name in tail.entries
+
     def __iter__(self) -> Iterator[str]:
-        return iter(self.tail.entries if self.tail else ())
+        return iter(dict(self.sizes()))
 
     def __len__(self) -> int:
-        return len(self.tail.entries) if self.tail else 0
+        return len(dict(self.sizes()))
 
     def __repr__(self) -> str:
         return f"<AssociatedFiles {', '.join(self)}>"

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 
 from unlite.errors import InvalidValueError, SaveError
 from unlite.flatbuffers.saving import SaveReport
+from unlite.flatbuffers.view import is_edited
 from unlite.model.saving.patch import find_patches
+from unlite.model.saving.trailing_data import kept_file
+from unlite.model.saving.trailing_data import write as write_pieces
 from unlite.storage.atomic import write_atomically
 
 if TYPE_CHECKING:
@@ -32,8 +35,14 @@ def save(
     if target is None:
         raise InvalidValueError("a model that did not come from a file needs a path to be saved to.")
     patches = None if rewrite or not _is_current(model) else find_patches(model)
+    kept = kept_file(model) if patches is not None and model.associated_files.is_changed else None
+    if model.associated_files.is_changed:
+        patches = patches if kept is not None and not in_place else None
     if in_place:
         return _save_in_place(model, target, patches)
+    if patches is not None and kept is not None:
+        size = write_atomically(target, kept.write, patches, progress)
+        return SaveReport("patched", target, size, sum(patch.length for patch in patches) + size - kept.length)
     if patches is None:
         from unlite.model.saving.rewrite import Rewrite
 
@@ -58,7 +67,8 @@ def as_source(model: Model) -> Source:
     spool = TemporaryFile()
     spool.name = model.file.name
     patches = find_patches(model) if _is_current(model) else None
-    if patches is None:
+    kept = kept_file(model) if patches is not None and model.associated_files.is_changed else None
+    if patches is None or (kept is None and model.associated_files.is_changed):
         from unlite.model.saving.rewrite import Rewrite
 
         Rewrite(model).write(spool)
@@ -66,13 +76,16 @@ def as_source(model: Model) -> Source:
     for patch in sorted(patches, key=lambda patch: patch.offset):
         spool.copy(model.file, spool.position, patch.offset - spool.position)
         spool.copy(patch.source, patch.start, patch.length)
-    spool.copy(model.file, spool.position, model.file.size - spool.position)
+    end = model.file.size if kept is None else kept.length
+    spool.copy(model.file, spool.position, end - spool.position)
+    if kept is not None and kept.archive is not None:
+        write_pieces([kept.archive], spool)
     return spool
 
 
 def _is_current(model: Model) -> bool:
-    """Whether the opened bytes can be kept: of the newest version, or unchanged."""
-    return model.schema_version == 3 or not model.is_changed
+    """Whether the opened bytes can be kept: of the newest version, or unchanged but for associated files."""
+    return model.schema_version == 3 or not is_edited(model.root)
 
 
 def _save_in_place(model: Model, target: str, patches: list[Patch] | None) -> SaveReport:

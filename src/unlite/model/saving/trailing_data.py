@@ -23,6 +23,8 @@ from unlite.storage.window import Window
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from unlite.containers.zip_tail import ZipTail
+    from unlite.model.metadata.entries import AssociatedFiles
     from unlite.model.model import Model
     from unlite.model.saving.accelerators import Bytecode
     from unlite.storage.sink import Sink
@@ -58,24 +60,98 @@ def collect(model: Model, bytecode: dict[str, Bytecode], reached: int = 0) -> li
         bytecode: Its operators' bytecode.
         reached: A place that is known to lie inside the FlatBuffer: where nothing follows it, no walk is needed.
     """
+    found, archive = _archives(model)
     if model.schema_version < 3:
-        return []  # brought up from an old version: those had nothing behind
+        return archive  # brought up from an old version: those had nothing else behind
     codes = sorted({code.key for code in bytecode.values()})
     taken = known_places(model)
     source, shift = model.source, model.source.base - model.file.base
-    found = model.associated_files.tail
     if found is None and reached and not any(_gaps(source, taken, reached, source.size)):
         gaps: list[tuple[int, int]] = []
     else:
         begin = Extent(v.unedited(model.root)).end
         if found is not None and found.start - shift < begin:
             found = None  # an archive inside a weight, not one behind the model
+            archive = archive if model.associated_files.is_changed else []
         gaps = list(_gaps(source, taken, begin, found.start - shift if found else source.size))
+        if found is not None:
+            gaps += _gaps(source, taken, found.end - shift, source.size)
     pieces = [Piece("bytecode", source, start, length, start) for start, length in codes]
     pieces += [Piece("other", source, start, length, start) for start, length in gaps]
-    if found is not None:
-        pieces.append(Piece("zip", model.file, found.start, found.end - found.start, found.start))
-    return pieces
+    return pieces + archive
+
+
+def _archives(model: Model) -> tuple[ZipTail | None, list[Piece]]:
+    """The archive as the file has it, and the one to write: the same, or one with what was changed.
+
+    A damaged archive is carried along as bytes that nothing points to.
+    """
+    files = model.associated_files
+    try:
+        found = files.tail
+    except CorruptFileError:
+        return None, []
+    if files.is_changed:
+        piece = _changed_archive(files, found.start if found else model.file.size)
+        return found, [piece] if piece.length else []
+    if found is None:
+        return None, []
+    return found, [Piece("zip", model.file, found.start, found.end - found.start, found.start)]
+
+
+def _changed_archive(files: AssociatedFiles, place: int) -> Piece:
+    """The archive with all that was changed, as it would stand at ``place``; of length 0 where no file is left."""
+    from unlite.containers.zip_write import changed_archive
+    from unlite.storage.temporary_file import TemporaryFile
+
+    written = TemporaryFile()
+    for data in changed_archive(files.tail, files.changed, place):
+        written.write(data)
+    return Piece("zip", written, 0, written.size, place)
+
+
+class KeptFile(NamedTuple):
+    """A file that keeps all in front of its archive, and gets another archive.
+
+    Attributes:
+        source, length: The bytes to keep.
+        archive: What is written behind them; None for nothing.
+    """
+
+    source: Source
+    length: int
+    archive: Piece | None
+
+    def write(self, sink: Sink) -> None:
+        """Streams the file."""
+        sink.copy(self.source, 0, self.length)
+        if self.archive is not None:
+            write([self.archive], sink)
+
+
+def kept_file(model: Model) -> KeptFile | None:
+    """How a model's file is written where only its associated files were changed, or bytes that keep their places.
+
+    None where something but the archive stands behind the archive's first byte, so that all must be written anew.
+    """
+    files = model.associated_files
+    tail = files.tail
+    if tail is None:
+        length = model.file.size
+    else:
+        length = tail.start
+        if tail.end != model.file.size or length < _last_use(model):
+            return None
+    piece = _changed_archive(files, tail.start if tail else length)
+    return KeptFile(model.file, length, piece if piece.length else None)
+
+
+def _last_use(model: Model) -> int:
+    """Where the last byte of the file ends that something in the model pointed to when it was opened."""
+    if model.schema_version < 3:
+        return 0  # of an old version: those had nothing behind but an archive
+    ends = [Extent(v.unedited(model.root)).end, *(end for _, end in known_places(model))]
+    return max(ends) + model.source.base - model.file.base
 
 
 def known_places(model: Model) -> list[tuple[int, int]]:
