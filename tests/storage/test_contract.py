@@ -243,12 +243,12 @@ def wrong_reads(source: Source, seed: int, count: int) -> int:
 
 
 def test_eight_threads(source: Source) -> None:
-    limit_cache(source, 3)
+    limit_cache(source, 8)
     start = threading.Barrier(8)
 
     def work(seed: int) -> int:
         start.wait(30)
-        return wrong_reads(source, seed, 60)
+        return wrong_reads(source, seed, 30)
 
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(work, range(8))) == 0
@@ -265,7 +265,6 @@ def test_a_model_read_by_eight_threads(kind: Kind, tmp_path: Path, site: Site, f
 
     expected = digests(Model(MemorySource(data)))
     source = kind.make(data, tmp_path, site)
-    limit_cache(source, 2)
     model, start = Model(source), threading.Barrier(8)
 
     def work(_: int) -> list[str]:
@@ -284,13 +283,13 @@ def test_a_model_read_by_eight_threads(kind: Kind, tmp_path: Path, site: Site, f
 
 
 def in_child(work: Callable[[], str]) -> str:
-    """What ``work`` gives in a forked process, which has 20 seconds for it."""
+    """What ``work`` gives in a forked process, which has ten seconds for it."""
     reader, writer = os.pipe()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # forking with threads at work is what is tested
         child = os.fork()
     if not child:
-        signal.alarm(20)
+        signal.alarm(10)
         answer = "nothing"
         try:
             answer = work()
@@ -309,7 +308,7 @@ def in_child(work: Callable[[], str]) -> str:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 def test_a_forked_process_reads_beside_its_parent(source: Source, kind: Kind) -> None:
     """While threads of the parent hold the locks and use the connection."""
-    limit_cache(source, 2)
+    limit_cache(source, 20)
     done, wrong = threading.Event(), [0]
 
     def keep_reading() -> None:
@@ -322,14 +321,14 @@ def test_a_forked_process_reads_beside_its_parent(source: Source, kind: Kind) ->
     for thread in threads:
         thread.start()
     try:
-        answers = [in_child(lambda: str(wrong_reads(source, 7, 30))) for _ in range(5)]
+        answers = [in_child(lambda: str(wrong_reads(source, 7, 10))) for _ in range(3)]
     finally:
         done.set()
         for thread in threads:
             thread.join(30)
     assert wrong == [0]
     if kind.forks:
-        assert answers == ["0"] * 5
+        assert answers == ["0"] * 3
     else:
         for answer in answers:
             assert answer.startswith("TransferError")
