@@ -54,8 +54,12 @@ def save(
         from unlite.model.saving.rewrite import Rewrite
 
         plan = Rewrite(model, drop_unknown=drop_unknown)
-        return SaveReport("rewritten", target, write_atomically(target, plan.write, progress=progress))
-    size = write_atomically(target, lambda sink: sink.copy(model.file, 0, model.file.size), patches, progress)
+        return SaveReport(
+            "rewritten", target, write_atomically(target, plan.write, progress=progress, opened=model.file).size
+        )
+    size = write_atomically(
+        target, lambda sink: sink.copy(model.file, 0, model.file.size), patches, progress, model.file
+    ).size
     if not patches:
         return SaveReport("copied", target, size)
     return SaveReport("patched", target, size, sum(patch.length for patch in patches))
