@@ -82,7 +82,7 @@ def test_what_cannot_be_kept_is_said(path: Path, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(os, "chown", refused)
     with pytest.warns(
-        UserWarning, match=r"saved, but not kept: the group \(number 23456\), the owner \(number 12345\)"
+        UserWarning, match=r"not kept: the group \(number 23456\), the owner \(number 12345\)"
     ):
         written = write_atomically(str(path), write())
     assert len(written.lost) == 2
