@@ -67,6 +67,10 @@ def assert_alike(found: BaseException, expected: BaseException) -> None:
     assert str(found) == str(expected)
 
 
+def pickled(error: BaseException, protocol: int = pickle.DEFAULT_PROTOCOL) -> Any:
+    return pickle.loads(pickle.dumps(error, protocol))
+
+
 def test_every_error_survives_pickle_and_copy() -> None:
     load_everything()
     known = classes()
@@ -76,7 +80,7 @@ def test_every_error_survives_pickle_and_copy() -> None:
         error.__notes__ = ["while it was opened", "twice"]  # what add_note does from Python 3.11 on
         assert fields(error)["message"]
         for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
-            assert_alike(pickle.loads(pickle.dumps(error, protocol)), error)
+            assert_alike(pickled(error, protocol), error)
         assert_alike(copy.copy(error), error)
         assert_alike(copy.deepcopy(error), error)
 
@@ -96,7 +100,7 @@ def test_what_python_filled_in_stays_behind() -> None:
 
     with pytest.raises(UnknownFieldError) as caught:
         _ = Holder().missing  # the local class cannot be pickled, and Python puts its object into the error
-    again = pickle.loads(pickle.dumps(caught.value))
+    again = pickled(caught.value)
     assert (str(again), again.path) == ("root: there is no missing.", "root")
 
 

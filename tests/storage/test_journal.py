@@ -7,6 +7,9 @@ import os
 import shutil
 import signal
 import struct
+import subprocess
+import sys
+import textwrap
 import warnings
 from pathlib import Path
 from typing import Any
@@ -150,7 +153,7 @@ def interrupted(path: Path, call: str, number: int) -> bool:
     return done.returncode != 0
 
 
-@pytest.mark.parametrize("call", ["os.write", "os.lseek", "os.fsync", "os.unlink", "os.open"])
+@pytest.mark.parametrize("call", ["os.write", "os.lseek", "os.fsync", "os.unlink", "os.open", "os.link"])
 def test_a_kill_at_every_step(call: str, path: Path) -> None:
     """Old or new, and which of them is no matter of chance: new only once all is on the disk."""
     for number in range(1, 10):
@@ -282,29 +285,154 @@ def test_every_damage_to_a_journal(path: Path) -> None:
 # -- two at once -----------------------------------------------------------------------------------
 
 
-def test_another_process_waits(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who opens a file that is just being saved is told so, and does not undo what goes on."""
-    answers = []
+OPENS = """
+    import sys
+    from unlite.model.model import open_model
+    print(open_model(sys.argv[1]).description)
+"""
+
+
+def test_a_reader_waits_for_the_end_of_a_save(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And undoes nothing of what goes on."""
+    readers: list[subprocess.Popen[str]] = []
     real = os.lseek
 
     def looks_on(*arguments: int) -> int:
-        if not answers:
-            program = """
-                import sys
-                from unlite.errors import SaveError
-                from unlite.model.model import open_model
-                try:
-                    open_model(sys.argv[1])
-                except SaveError as error:
-                    print(error)
-            """
-            answers.append(run(program, path).stdout)
+        if not readers:
+            program = textwrap.dedent(OPENS)
+            readers.append(
+                subprocess.Popen([sys.executable, "-c", program, str(path)], stdout=subprocess.PIPE, text=True)
+            )
+            with pytest.raises(subprocess.TimeoutExpired):
+                readers[0].wait(1)
+            assert journal_of(path).exists()
         return real(*arguments)
 
     monkeypatch.setattr(os, "lseek", looks_on)
     apply_change(path)
-    assert "another process is saving this file now" in answers[0]
+    assert readers[0].communicate(timeout=30)[0] == "BEFORE\n"
     assert path.read_bytes() == changed()
+
+
+def test_a_reader_does_not_wait_for_ever(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("unlite.storage.journal.WAIT", 0.05)
+    real, seen = os.lseek, []
+
+    def looks_on(*arguments: int) -> int:
+        if not seen:
+            seen.append(True)
+            with pytest.warns(UserWarning, match="is saving this file now; it is read as it is"):
+                assert open_model(path).description == "before"
+        return real(*arguments)
+
+    monkeypatch.setattr(os, "lseek", looks_on)
+    apply_change(path)
+    assert path.read_bytes() == changed()
+    assert not journal_of(path).exists()
+
+
+def test_a_journal_without_a_lock_is_never_seen(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At every call of the system that the writer makes, a reader comes by; it takes nothing away."""
+    monkeypatch.setattr("unlite.storage.journal.WAIT", 0.0)
+    calls = []
+    for name in ("open", "link", "unlink", "fsync", "write", "lseek", "close"):
+        real = getattr(os, name)
+
+        def watched(*arguments: Any, name: str = name, real: Any = real, **named: Any) -> Any:
+            if len(calls) < 200 and "inside" not in calls:
+                calls.append("inside")
+                there = journal_of(path).exists()
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    recover(str(path))
+                assert journal_of(path).exists() == there
+                calls[calls.index("inside")] = name
+            return real(*arguments, **named)
+
+        monkeypatch.setattr(os, name, watched)
+    apply_change(path)
+    assert {"link", "write", "fsync"} <= set(calls)
+    monkeypatch.undo()
+    assert path.read_bytes() == changed()
+    assert sorted(os.listdir(path.parent)) == [path.name]
+
+
+def test_writers_and_readers_at_once(path: Path) -> None:
+    """Six processes save, others read: each save is whole or refused, and the file is what one of them wrote."""
+    program = """
+        import sys, warnings
+        from unlite.errors import SaveError
+        from unlite.model.model import open_model
+        warnings.simplefilter("ignore")
+        done = refused = 0
+        mine = bytes([int(sys.argv[2])]) * 64
+        for _ in range(25):
+            model = open_model(sys.argv[1])
+            model.buffers[1].data = mine
+            model.buffers[2].data = mine
+            try:
+                model.save(in_place=True)
+                done += 1
+            except SaveError as error:
+                assert "save" in str(error), error
+                refused += 1
+        print(done, refused)
+    """
+    arguments = [sys.executable, "-c", textwrap.dedent(program), str(path)]
+    writers = [subprocess.Popen([*arguments, str(n)], stdout=subprocess.PIPE, text=True) for n in range(30, 34)]
+    while any(one.poll() is None for one in writers):
+        open_quietly(path)
+    results = [list(map(int, one.communicate(timeout=60)[0].split())) for one in writers]
+    assert all(sum(each) == 25 for each in results)
+    assert sum(done for done, _ in results) > 0
+    data = open_quietly(path)
+    assert data in {
+        OLD.replace(b"\2" * 64, bytes([n]) * 64).replace(b"\1" * 64, bytes([n]) * 64) for n in range(30, 34)
+    }
+    assert sorted(os.listdir(path.parent)) == [path.name]
+
+
+def test_a_save_that_was_overtaken_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another save came and went after the old bytes were read: they are old no more."""
+    real = os.link
+
+    def overtaken(*arguments: Any, **named: Any) -> None:
+        data = path.read_bytes()
+        path.write_bytes(data.replace(b"before", b"elsewh"))
+        real(*arguments, **named)
+
+    monkeypatch.setattr(os, "link", overtaken)
+    opened = open_model(path)
+    opened.description = "BEFORE"
+    with pytest.raises(SaveError, match="another save has changed the file"):
+        opened.save(in_place=True)
+    assert path.read_bytes() == OLD.replace(b"before", b"elsewh")
+    assert sorted(os.listdir(path.parent)) == [path.name]
+
+
+def test_a_file_system_without_hard_links(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", refused)
+    apply_change(path)
+    assert path.read_bytes() == changed()
+    journal_of(path).write_bytes(WHOLE)
+    opened = open_model(changed())
+    with pytest.raises(SaveError, match="under way"):
+        apply(str(path), [Patch(0, MemorySource(b"x"), 0, 1)])
+    assert opened.description == "BEFORE"
+    assert journal_of(path).read_bytes() == WHOLE
+
+
+def test_a_file_system_without_locks(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("unlite.storage.leftovers.try_lock", lambda _: None)
+    opened = open_model(path)
+    opened.description = "BEFORE"
+    with pytest.raises(SaveError, match="has no locks"):
+        opened.save(in_place=True)
+    assert path.read_bytes() == OLD
+    assert os.listdir(path.parent) == [path.name]
 
 
 def test_a_second_save_is_refused(path: Path) -> None:
@@ -333,6 +461,7 @@ def test_the_journal_is_on_the_disk_before_the_file_is_touched(path: Path, monke
 
         monkeypatch.setattr(os, name, noted)
     apply_change(path)
-    assert steps[0] == ("fsync", "journal")
+    assert steps[0][0] == "fsync"  # the journal, which takes its name then
     first, last = steps.index(("write", "file")), len(steps) - 1 - steps[::-1].index(("write", "file"))
-    assert 0 < first <= last < steps.index(("fsync", "file")) < steps.index(("unlink", "other"))
+    assert 0 < first <= last < steps.index(("fsync", "file"))
+    assert steps.index(("fsync", "file")) < len(steps) - 1 - steps[::-1].index(("unlink", "other"))  # the journal

@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
         from unlite.containers.c_array import read_c_array
 
         data = read_c_array(source.view(0, source.size), arguments.name, source.name)
-        written = write_atomically(arguments.output, lambda sink: sink.write(data))
+        written = write_atomically(arguments.output, lambda sink: sink.write(data)).size
     else:
         written = _from_json(source, arguments)
     print(f"{printable(arguments.output)}: {size(written)}", file=sys.stderr)
@@ -67,7 +67,9 @@ def _from_json(source: Source, arguments: argparse.Namespace) -> int:
     schema = arguments.schema
     with progress("reading JSON", source.size) as advance:
         text = Watched(source, advance)
-        return write_atomically(arguments.output, lambda sink: build_model(text, sink, schema=schema, tail_file=tail))
+        return write_atomically(
+            arguments.output, lambda sink: build_model(text, sink, schema=schema, tail_file=tail)
+        ).size
 
 
 def _is_c(path: str, source: Source) -> bool:

@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
             for piece in pieces:
                 sink.write(piece)
 
-        size = write_atomically(arguments.output, write)
+        size = write_atomically(arguments.output, write).size
     print(f"{arguments.output}: {source.size} bytes as {arguments.name}, {size} bytes of text", file=sys.stderr)
     return 0
 

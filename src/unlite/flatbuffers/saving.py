@@ -26,16 +26,20 @@ class SaveReport(NamedTuple):
     """What a save did.
 
     Attributes:
-        how: ``copied`` (byte-identical), ``patched`` (only the changed bytes differ) or ``rewritten``.
+        how: ``copied`` (byte-identical), ``patched`` (only the changed bytes differ, and the archive of associated
+            files at the end) or ``rewritten``. A model that was opened with a size prefix keeps it when it is copied
+            or patched; rewritten, it has none.
         path: The file.
         size: Its length in bytes.
-        changed: Bytes that were patched.
+        changed: Bytes that were patched, those of a new archive among them.
+        lost: What the file that was replaced had, and this one has not, in words: an owner, an attribute.
     """
 
     how: str
     path: str
     size: int
     changed: int = 0
+    lost: tuple[str, ...] = ()
 
 
 def save(
@@ -63,17 +67,16 @@ def save(
     if root._parent is not None:
         raise InvalidValueError("only a root table is a file.", path=v.path(root), hint="Save the root.")
     target = os.fspath(path)
-    patches = None if rewrite else PatchFinder(root).find()
-    if patches is None:
-        return SaveReport(
-            "rewritten", target, write_atomically(target, _Rewrite(root, drop_unknown=drop_unknown), progress=progress)
-        )
     file, shift = _file_of(root)
-    patches = [patch._replace(offset=patch.offset + shift) for patch in patches]
-    size = write_atomically(target, lambda sink: sink.copy(file, 0, file.size), patches, progress)
-    if not patches:
-        return SaveReport("copied", target, size)
-    return SaveReport("patched", target, size, sum(patch.length for patch in patches))
+    found = None if rewrite else PatchFinder(root).find()
+    if found is None:
+        new = _Rewrite(root, drop_unknown=drop_unknown)
+        written = write_atomically(target, new, progress=progress, opened=file)
+        return SaveReport("rewritten", target, written.size, lost=written.lost)
+    patches = [patch._replace(offset=patch.offset + shift) for patch in found]
+    written = write_atomically(target, lambda sink: sink.copy(file, 0, file.size), patches, progress, file)
+    how = "patched" if patches else "copied"
+    return SaveReport(how, target, written.size, sum(patch.length for patch in patches), written.lost)
 
 
 def _file_of(root: v.Table) -> tuple[Source, int]:

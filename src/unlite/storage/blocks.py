@@ -9,15 +9,14 @@ up to the longest read-ahead, and no more than that is fetched in vain at each e
 
 from __future__ import annotations
 
-import os
 import re
 from collections import OrderedDict
 from contextlib import suppress
 from threading import RLock
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
 
 from unlite.errors import TransferError
+from unlite.storage.forks import tell_after_fork
 from unlite.storage.source import CHUNK, Source
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ class BlockSource(Source):
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
         self._most_blocks = max(cache // BLOCK, 1)
         self._lock = RLock()  # for all that a fetch uses, and for what it adds to the blocks
-        _open_sources.add(self)
+        tell_after_fork(self)
 
     def _fetch(self, offset: int, length: int) -> bytes | bytearray:
         """Exactly ``length`` bytes of the file at ``offset``, which lie inside; counts requests and bytes.
@@ -71,8 +70,8 @@ class BlockSource(Source):
         raise NotImplementedError
 
     def _inherited(self) -> None:
-        """Called in a forked process, before anything else runs there: lets go of what it shares with its parent."""
-        self._lock = RLock()  # a thread of the parent's may have held the other one
+        """Called in a forked process; see ``tell_after_fork``."""
+        self._lock = RLock()
 
     def _touch(self, index: int) -> None:
         """Makes a block the one used last; another thread may have let go of it meanwhile."""
@@ -170,18 +169,6 @@ class BlockSource(Source):
         while length < most and index in self._blocks:
             length, index = length + 1, index + step
         return gap, min(2 * length, most)
-
-
-_open_sources: WeakSet[BlockSource] = WeakSet()
-
-
-def _let_go_in_child() -> None:
-    for source in list(_open_sources):
-        source._inherited()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_let_go_in_child)
 
 
 def public_name(url: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import io
+import os
 import re
 import time
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection, IncompleteRead, responses
@@ -18,6 +19,7 @@ from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit  # noqa:
 from unlite._version import __version__
 from unlite.errors import InvalidValueError, TransferError
 from unlite.storage.blocks import BLOCK, CACHE, HEAD, BlockSource, public_name
+from unlite.storage.forks import of_the_parent
 from unlite.storage.source import CHUNK
 
 if TYPE_CHECKING:
@@ -126,7 +128,11 @@ class HttpSource(BlockSource):
     def _inherited(self) -> None:
         """The parent's connection is the parent's: this closes the descriptor, and says nothing to the server."""
         super()._inherited()
-        self.close()
+        connection, self._connection = self._connection, None
+        of_the_parent.append(connection)
+        if connection is not None and connection.sock is not None:
+            with contextlib.suppress(OSError):
+                os.close(connection.sock.detach())
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _opened_again, (self._url.geturl(), self._timeout, self._most_blocks * BLOCK, self._version)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from unlite.errors import InvalidTypeError, InvalidValueError, MissingExtraError, TransferError
 from unlite.storage.blocks import HEAD, BlockSource, public_name
+from unlite.storage.forks import of_the_parent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -158,6 +159,7 @@ class OpenedUrl(FileObjectSource):
 
     def _take_anew(self) -> None:
         size = self.size
+        of_the_parent.append(self._file)
         self._take(_opened(self._url))
         self._hold_to(size)
         self._is_inherited = False

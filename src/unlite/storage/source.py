@@ -11,7 +11,7 @@ import os
 from functools import partial
 from struct import error as StructError  # noqa: N812 - a class, whatever its name
 
-from unlite.errors import CorruptFileError, InvalidTypeError, TransferError, UnliteError
+from unlite.errors import CorruptFileError, InvalidTypeError, SaveError, TransferError, UnliteError
 
 TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
@@ -149,17 +149,17 @@ class MappedFile(MemorySource):
         """Reads from a copy in a temporary file from now on, so that a system that does not replace mapped files does.
 
         Raises:
-            UnliteError: arrays that were handed out still use the mapped file, or there is no space for the copy.
+            SaveError: arrays that were handed out still use the mapped file, or there is no space for the copy.
         """
         from unlite.storage.temporary_file import open_temporary
 
         old, file = self._data.obj, open_temporary()
         try:
             for chunk in self.chunks(0, self.size):
-                file.write(chunk)
-            file.flush()
+                while chunk:
+                    chunk = chunk[file.write(chunk) :]  # noqa: PLW2901 - what is left of it
         except OSError as error:
-            raise UnliteError(f"cannot be copied: {error.strerror}.", file=self.name) from error
+            raise SaveError(f"cannot be copied: {error.strerror}.", file=self.name) from error
         before, self._file = self._file, file
         self._data = memoryview(self._mapped(self.name)).cast("B").toreadonly()
         before.close()
@@ -167,7 +167,7 @@ class MappedFile(MemorySource):
             try:
                 old.close()
             except BufferError as error:
-                raise UnliteError(
+                raise SaveError(
                     "arrays of the opened file are in use, and the system does not replace a file that is.",
                     file=self.name,
                     hint="Save to another path, or let go of the arrays.",

@@ -8,6 +8,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from unlite.errors import CorruptFileError, InvalidTypeError
+from unlite.storage.forks import tell_after_fork
 from unlite.storage.sink import Sink, write_error
 from unlite.storage.source import Source
 
@@ -29,6 +30,7 @@ class TemporaryFile(Source, Sink):
             weakref.finalize(self, file.close)
         self._file: BinaryIO = file
         self._lock = Lock()  # for the position, where there is no descriptor to read from at any place
+        tell_after_fork(self)
         self.name = "<temporary file>"
         self.size = 0
 
@@ -56,6 +58,10 @@ class TemporaryFile(Source, Sink):
                 raise CorruptFileError(f"{length} bytes wanted, the file ends.", file=self.name, offset=offset)
             data += piece
         return memoryview(data).toreadonly()
+
+    def _inherited(self) -> None:
+        """Called in a forked process; see ``tell_after_fork``."""
+        self._lock = Lock()
 
     def _read(self, offset: int, length: int) -> bytes:
         file = self.descriptor_at(offset) if hasattr(os, "pread") else None

@@ -36,22 +36,25 @@ def save(
         raise InvalidValueError("a model that did not come from a file needs a path to be saved to.")
     patches = None if rewrite or not _is_current(model) else find_patches(model)
     kept = kept_file(model) if patches is not None and model.associated_files.is_changed else None
-    if model.associated_files.is_changed:
-        patches = patches if kept is not None and not in_place else None
+    if model.associated_files.is_changed and (kept is None or in_place):
+        patches = None
     if in_place:
         return _save_in_place(model, target, patches)
-    if patches is not None and kept is not None:
-        size = write_atomically(target, kept.write, patches, progress)
-        return SaveReport("patched", target, size, sum(patch.length for patch in patches) + size - kept.length)
+    file = model.file
     if patches is None:
         from unlite.model.saving.rewrite import Rewrite
 
         plan = Rewrite(model, drop_unknown=drop_unknown)
-        return SaveReport("rewritten", target, write_atomically(target, plan.write, progress=progress))
-    size = write_atomically(target, lambda sink: sink.copy(model.file, 0, model.file.size), patches, progress)
-    if not patches:
-        return SaveReport("copied", target, size)
-    return SaveReport("patched", target, size, sum(patch.length for patch in patches))
+        written = write_atomically(target, plan.write, progress=progress, opened=file)
+        return SaveReport("rewritten", target, written.size, lost=written.lost)
+    changed = sum(patch.length for patch in patches)
+    if kept is not None:
+        written = write_atomically(target, kept.write, patches, progress, file)
+        changed += written.size - kept.length
+    else:
+        written = write_atomically(target, lambda sink: sink.copy(file, 0, file.size), patches, progress, file)
+    how = "patched" if patches or kept is not None else "copied"
+    return SaveReport(how, target, written.size, changed, written.lost)
 
 
 def as_source(model: Model) -> Source:
