@@ -15,6 +15,7 @@ from unlite.model.objects.signature import Signature
 from unlite.model.objects.subgraph import Subgraph
 from unlite.schema import load
 from unlite.schema.sniff import sniff
+from unlite.storage.memory_limit import MemoryLimit, byte_count
 from unlite.storage.source import MappedFile, MemorySource, Source, open_source
 
 TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
@@ -37,6 +38,7 @@ class Model:
         origin: Where the FlatBuffer begins in ``source``.
         schema_version: Version of the schema that the file was written for: 0, 1, 2 or 3.
         root: The Model table; the whole file by schema names.
+        limit: Bytes of memory that it may ask for; None for the rule of ``storage.memory_limit``.
     """
 
     __slots__ = (
@@ -49,6 +51,7 @@ class Model:
         "_weight_files",
         "_weights_folder",
         "file",
+        "limit",
         "origin",
         "root",
         "schema_version",
@@ -58,6 +61,7 @@ class Model:
     def __init__(self, file: Source, weights: str | os.PathLike[str] | None = None) -> None:
         format_ = sniff(file)
         self.file = file
+        self.limit: int | None = None
         self.schema_version = format_.version
         self.source = file
         self.origin = format_.origin
@@ -189,6 +193,11 @@ class Model:
 
         return save(self, path, in_place=in_place, rewrite=rewrite, drop_unknown=drop_unknown, progress=progress)
 
+    def memory_limit(self) -> MemoryLimit:
+        """How much memory the file may ask for, from now on."""
+        size = self.file.size + sum(file.size for file in self._weight_files.values())
+        return MemoryLimit(size, self.limit, self.file.name)
+
     def _append_buffer(self, data: bytes) -> int:
         """Adds a buffer; its index."""
         index = len(self.buffers)
@@ -222,7 +231,9 @@ class Model:
         return model_html(self)
 
 
-def open_model(file: Any, *, weights: str | os.PathLike[str] | None = None) -> Model:
+def open_model(
+    file: Any, *, weights: str | os.PathLike[str] | None = None, limit: int | str | None = None
+) -> Model:
     """Opens a TFLite model of any version.
 
     Args:
@@ -230,12 +241,16 @@ def open_model(file: Any, *, weights: str | os.PathLike[str] | None = None) -> M
             with the ``remote`` extra whatever fsspec knows (``s3:``, ``gs:``, ``hf:``). A Model is returned as it is.
         weights: Folder of the model's weight files, where it has any; its own folder when left out. Names inside a
             model never lead out of it.
+        limit: Bytes of memory that it may ask for, such as ``8 << 30`` or ``"8G"``. Left out: 1 GiB, or 256 times its
+            own size if that is more. A Model keeps the limit from here on.
 
     Raises:
         UnsupportedFormatError: it is something else.
         CorruptFileError: its root cannot be read. Damage further in shows when it is reached; ``verify`` finds all.
     """
+    allowed = byte_count(limit)
     if isinstance(file, Model):
+        file.limit = file.limit if allowed is None else allowed
         return file
     if isinstance(file, (str, os.PathLike)):
         real = os.path.realpath(os.fsdecode(file))  # the journal lies beside the file, not beside a link to it
@@ -243,4 +258,6 @@ def open_model(file: Any, *, weights: str | os.PathLike[str] | None = None) -> M
             from unlite.storage.journal import recover
 
             recover(real)
-    return Model(open_source(file), weights)
+    model = Model(open_source(file), weights)
+    model.limit = allowed
+    return model

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
+from math import prod
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
@@ -17,10 +18,12 @@ from torch.fx.node import map_arg
 from torch.fx.proxy import GraphAppendingTracer
 
 from unlite.errors import InvalidValueError
+from unlite.model.values.constants import check_shape
 from unlite.pytorch.examples import UNKNOWN, example, example_result, holds_unknown
 
 if TYPE_CHECKING:
     from unlite.pytorch.constants import Constant
+    from unlite.storage.memory_limit import MemoryLimit
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -104,8 +107,9 @@ class Value(fx.Proxy):
 class Tracer(GraphAppendingTracer):
     """Records calls, runs them on examples, and marks each node with the operator that made it."""
 
-    def __init__(self) -> None:
+    def __init__(self, memory: MemoryLimit | None = None) -> None:
         super().__init__(fx.Graph())
+        self.memory = memory
         self.place: Any = None  # what nodes are marked with: the operator at work
         self.in_order: Callable[[Value, tuple[int, ...]], Value] = lambda value, axes: cast(
             "Value", value.permute(*axes)
@@ -148,11 +152,21 @@ class Tracer(GraphAppendingTracer):
             return UNKNOWN
         if node.op == "call_method":
             target = getattr(type(args[0]), target)
-        return example_result(target, args, kwargs, guessed=node.meta["guessed"])
+        result = example_result(target, args, kwargs, guessed=node.meta["guessed"])
+        for value in result if isinstance(result, (tuple, list)) else (result,):
+            if isinstance(value, torch.Tensor):
+                self._check(value.shape, value.dtype)
+        return result
 
     def fake(self, shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
-        """An example of a tensor."""
+        """An example of a tensor. Raises CorruptFileError, MemoryLimitError where the file must not ask for it."""
+        check_shape(shape, "")
+        self._check(shape, dtype)
         return example(shape, dtype)
+
+    def _check(self, shape: Sequence[int], dtype: torch.dtype) -> None:
+        if self.memory is not None:
+            self.memory.check(prod(shape) * dtype.itemsize, f"a tensor {list(shape)}")
 
 
 def helper(function: F) -> F:

@@ -314,7 +314,8 @@ def prepare(tensor: Tensor, array: NDArray[Any]) -> tuple[NDArray[np.generic], i
     if _same(values, tensor.numpy()):
         return None
     if tensor.is_sparse:
-        sparsify(values, tensor._table["sparsity"], f"{tensor.path}.sparsity")  # refuses before anything is changed
+        limit = tensor.subgraph.model.memory_limit()
+        sparsify(values, tensor._table["sparsity"], f"{tensor.path}.sparsity", limit)  # refuses before any change
     return values, clipped
 
 

@@ -312,9 +312,9 @@ def _storable(tensor: Tensor, values: NDArray[Any]) -> NDArray[Any]:
 
     if tensor.is_sparse:
         outside = np.ones(values.size, bool)
-        outside[dense_positions(tensor._table["sparsity"], tensor.shape, f"{tensor.path}.sparsity", values.size)] = (
-            False
-        )
+        limit = tensor.subgraph.model.memory_limit()
+        path = f"{tensor.path}.sparsity"
+        outside[dense_positions(tensor._table["sparsity"], tensor.shape, path, values.size, limit)] = False
         flat = np.array(values).reshape(-1)
         lost = outside & ~(np.abs(flat) <= ZERO * float(np.abs(flat).max(initial=0)))
         if lost.any():
