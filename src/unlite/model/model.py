@@ -16,6 +16,7 @@ from unlite.model.objects.subgraph import Subgraph
 from unlite.schema import load
 from unlite.schema.sniff import sniff
 from unlite.storage.memory_limit import MemoryLimit, byte_count
+from unlite.storage.paths import checked_path
 from unlite.storage.source import MappedFile, MemorySource, Source, open_source
 
 TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
@@ -253,7 +254,7 @@ def open_model(
         file.limit = file.limit if allowed is None else allowed
         return file
     if isinstance(file, (str, os.PathLike)):
-        real = os.path.realpath(os.fsdecode(file))  # the journal lies beside the file, not beside a link to it
+        real = os.path.realpath(checked_path(file))  # the journal lies beside the file, not beside a link to it
         if os.path.exists(f"{real}.unlite-undo"):
             from unlite.storage.journal import recover
 

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from unlite.errors import SaveError
+from unlite.storage.paths import checked_path
 from unlite.storage.sink import FileSink, write_error
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def write_atomically(
     Raises:
         SaveError: the folder is not there, the disk is full, or it is not allowed.
     """
-    target = os.path.realpath(path)  # a link stays a link
+    target = os.path.realpath(checked_path(path))  # a link stays a link
     folder = os.path.dirname(target)
     if os.path.exists(target) and not os.path.isfile(target):
         raise SaveError("is a folder or a device, and is left alone.", file=path, hint="Name a file.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from unlite.errors import SaveError
 from unlite.storage.atomic import sync_folder
+from unlite.storage.paths import checked_path
 from unlite.storage.sink import write_error
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class NewOutput:
 
     def __init__(self, path: str, is_own: Callable[[str], bool]) -> None:
         self.path = path
-        self._target = os.path.realpath(path)  # a link stays a link
+        self._target = os.path.realpath(checked_path(path))  # a link stays a link
         self._is_kept = False
         if os.path.lexists(self._target) and not is_own(self._target):
             raise SaveError(

@@ -11,9 +11,11 @@ from functools import partial
 from struct import error as StructError  # noqa: N812 - a class, whatever its name
 
 from unlite.errors import CorruptFileError, InvalidTypeError, UnliteError
+from unlite.storage.paths import checked_path, read_unmapped
 
 TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
+    import mmap
     from collections.abc import Callable, Iterator
     from struct import Struct
     from typing import Any, BinaryIO
@@ -100,21 +102,32 @@ class MappedFile(MemorySource):
     def __init__(self, path: str | os.PathLike[str]) -> None:
         import mmap
 
+        name = checked_path(path)
+        mapped: mmap.mmap | bytes
         try:
             self._file: BinaryIO = open(path, "rb")  # noqa: SIM115 - kept open for kernel copies, closed in close()
-        except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-            reason = error.strerror if isinstance(error, OSError) else error
-            raise UnliteError(f"cannot be opened: {reason}.", file=os.fsdecode(path)) from error
-        size = os.fstat(self._file.fileno()).st_size
-        mapped: mmap.mmap | bytes = b""
-        if size:
-            mapped = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
+            mapped = self._mapped(name)
+        except OSError as error:
+            raise UnliteError(f"cannot be opened: {error.strerror or error}.", file=name) from error
+        if isinstance(mapped, mmap.mmap):
             if hasattr(mmap, "MADV_RANDOM"):
                 # Listing reads here and there; the kernel's read-ahead would load megabytes for it.
                 mapped.madvise(mmap.MADV_RANDOM)
             if hasattr(mmap, "MADV_DONTNEED"):
                 self._trim = partial(mapped.madvise, mmap.MADV_DONTNEED)
-        super().__init__(mapped, os.fsdecode(path))
+        super().__init__(mapped, name)
+
+    def _mapped(self, name: str) -> mmap.mmap | bytes:
+        """The file in memory: mapped, or read where it is none that can be mapped; it is closed then."""
+        import mmap
+
+        if os.fstat(self._file.fileno()).st_size:
+            try:
+                return mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
+            except (OSError, ValueError):  # a file system that maps nothing, or a file that became shorter
+                pass
+        with self._file:
+            return read_unmapped(self._file, name)
 
     def trim(self) -> None:
         if self._trim is not None:
