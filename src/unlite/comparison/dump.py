@@ -17,6 +17,7 @@ from unlite.comparison.report import STYLE, escaped
 from unlite.comparison.run import run
 from unlite.errors import InvalidValueError, SaveError, UnliteError
 from unlite.model.formats.weight_files import write_file
+from unlite.storage.paths import checked_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -72,7 +73,7 @@ def dump(
         sizes = ", ".join(f"{tensor.name!r} {describe(tensor)}" for tensor in graph.outputs)
         raise InvalidValueError(f"{len(labels)} labels fit no output: {sizes}.", file=model.file.name)
     done(RUN)
-    images = os.path.join(folder, "images")
+    images = os.path.join(checked_path(folder), "images")
     try:
         os.makedirs(images, exist_ok=True)
     except OSError as error:
@@ -126,7 +127,7 @@ def dump_inputs(
 def labels_of(path: str) -> list[str]:
     """The lines of a file of labels."""
     try:
-        with open(path, "rb") as file:
+        with open(checked_path(path), "rb") as file:
             return read_labels(file.read(1 << 24))
     except OSError as error:
         raise UnliteError(f"cannot be opened: {error.strerror}.", file=path) from error

@@ -386,13 +386,13 @@ class Lowering:
 
 def check_inputs(function: Callable[..., Any], inputs: Sequence[Any], operator: Operator) -> None:
     """Raises UnsupportedOperatorError where an operator has fewer or more inputs than its function takes."""
-    least, most, names = _takes(function)
+    needed, most = _takes(function)
     reason = ""
     if len(inputs) > most:
         reason = f"it has {len(inputs)} inputs; {most} are known"
-    for place in range(least):
-        if place >= len(inputs) or inputs[place] is None:
-            reason = reason or f"input {place} ({names[place]}) is left out, and needed"
+    for place, name in enumerate(needed):
+        if place >= len(inputs) or (inputs[place] is None and name is not None):
+            reason = reason or f"input {place} ({name or 'an optional one'}) is left out, and needed"
     if reason:
         raise UnsupportedOperatorError(
             f"cannot be expressed: {reason}.", operators=(operator.label,), path=operator.label
@@ -400,16 +400,16 @@ def check_inputs(function: Callable[..., Any], inputs: Sequence[Any], operator: 
 
 
 @cache
-def _takes(function: Callable[..., Any]) -> tuple[int, float, tuple[str, ...]]:
-    """How many inputs a function needs, how many it takes, and what it calls them."""
+def _takes(function: Callable[..., Any]) -> tuple[tuple[str | None, ...], float]:
+    """The names of the inputs that a function needs, None where the value may be None; and how many it takes."""
     try:
         parameters = list(signature(function).parameters.values())
     except (ValueError, TypeError):  # somebody's own, of a kind that does not tell
-        return 0, inf, ()
+        return (), inf
     by_place = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.name != "options"]
-    needed = [p for p in by_place if p.default is p.empty]
+    needed = tuple(None if "None" in str(p.annotation) else p.name for p in by_place if p.default is p.empty)
     many = any(p.kind is p.VAR_POSITIONAL for p in parameters)
-    return len(needed), inf if many else len(by_place), tuple(p.name for p in by_place)
+    return needed, inf if many else len(by_place)
 
 
 NO_NUMPY = (torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2)  # results are not folded: NumPy has no such type

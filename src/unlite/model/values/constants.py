@@ -89,6 +89,9 @@ def dequantized(tensor: Tensor) -> NDArray[np.float32]:
     quantization = check_quantizable(tensor)
     values = tensor.numpy()
     scale, zero_point = spread(tensor, quantization)
+    if tensor.is_sparse:  # few bytes may stand for many values
+        limit = tensor.subgraph.model.memory_limit()
+        limit.check(20 * values.size, f"dequantized values {list(values.shape)}", tensor.path)
     with np.errstate(over="ignore", invalid="ignore"):  # a scale may be huge, or no number at all
         return ((values.astype(np.float64) - zero_point) * scale).astype(np.float32)
 
