@@ -253,7 +253,8 @@ def operator_facts(graph: Subgraph, damage: list[UnliteError]) -> Iterator[dict[
 
 def _options(operator: Any) -> dict[str, Any] | None:
     if operator.options is not None:
-        return plain(operator.options)  # type: ignore[no-any-return]
+        options = plain(operator.options)
+        return options if isinstance(options, dict) else {"type": "unknown", "value": options}
     if not operator.custom:
         return None
     options = operator.custom_options

@@ -27,7 +27,9 @@ EXAMPLES = """\
   unlite weights face.npz --into face.tflite -o changed.tflite
   unlite weights face.npz --into face.tflite               replaces face.tflite
   unlite weights face/model.safetensors --into face.tflite -o tuned.tflite
-                                    a folder of 'unlite convert --to torch', re-trained"""
+  unlite weights tuned.pth --into face.tflite -o tuned.tflite
+                                    the state of what 'unlite convert --to torch' wrote, re-trained; saved by
+                                    torch.save or safetensors, into a file of its own or over the folder's"""
 
 AXES: dict[str, Axes | None] = {"tflite": None, "torch": torch_axes}
 WEIGHT_FILES = (".npz", ".safetensors", ".pth", ".pt")
@@ -151,7 +153,8 @@ def _put(arguments: argparse.Namespace) -> dict[str, Any]:
             layout = arrays.layout
     axes = AXES[layout or "tflite"]
     with open_model(arguments.into) as model:
-        own = all(key in keyed_constants(model) for key in arrays)
+        constants = keyed_constants(model)
+        own = all(key in constants for key in arrays)
         if own and not arguments.new_scales:
             with progress("reading", model.file.size) as advance:
                 report = put_weights(model, arrays, axes=axes, advance=advance)
@@ -167,12 +170,12 @@ def _put_state(
 ) -> dict[str, Any]:
     """The state of a converted network; or arrays of constants, where scales are to follow them."""
     from unlite.pytorch.weights.state_origins import state_origins
-    from unlite.pytorch.weights.store import store_arrays
+    from unlite.pytorch.weights.store import store_arrays, widened
 
     origins = state_origins(model, arrays, metadata, arguments.file, axes)
     known = {key: origin for key, origin in origins.items() if origin is not None}
     left = tuple(key for key in arrays if key not in known)
-    report = store_arrays(model, {key: arrays[key] for key in known}, known, arguments.new_scales, left)
+    report = store_arrays(model, {key: widened(arrays[key]) for key in known}, known, arguments.new_scales, left)
     return {
         "changed": list(report.changed),
         "unchanged": report.unchanged,

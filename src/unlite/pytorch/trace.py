@@ -74,7 +74,9 @@ class Value(fx.Proxy):
 
     @property
     def ndim(self) -> int:
-        """Number of dimensions; known for every tensor."""
+        """Number of dimensions. Raises InvalidValueError where it depends on values."""
+        if self.fake is UNKNOWN:  # an AttributeError here would make fx record a call instead
+            raise InvalidValueError("the shape of a value depends on other values.")
         rank: int = self.fake.ndim
         return rank
 
