@@ -76,6 +76,8 @@ class Ends:
         """The lowest and highest integer of its type."""
         if self.tensor is not None and self.tensor.dtype in RANGES:
             return RANGES[self.tensor.dtype]
+        if self.dtype.is_floating_point or self.dtype.is_complex or self.dtype is torch.bool:
+            raise InvalidValueError(f"{self.dtype} stands where integers are needed.", path=self._path or None)
         kind = torch.iinfo(self.dtype)
         return kind.min, kind.max
 

@@ -245,6 +245,8 @@ def ints(x: Any) -> list[Any]:
     Python ints for constants of the file; stand-ins for sizes that were computed from shapes; for anything else
     stand-ins that are read from the tensor when the module runs (torch.export refuses those). Flattened.
     """
+    if isinstance(x.dtype, torch.dtype) and (x.dtype.is_floating_point or x.dtype.is_complex):
+        raise InvalidValueError(f"{x.dtype} stands where integers are needed.")
     if isinstance(x, torch.Tensor):
         return x.reshape(-1).tolist()
     from unlite.pytorch.sizes import numbers_of
