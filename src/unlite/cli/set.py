@@ -20,11 +20,14 @@ EXAMPLES = """\
   unlite set face.tflite 'tensors[conv2d/Kernel].data=@kernel.npy' -o mine.tflite
   unlite set face.tflite 'tensors[*].data=round(x, 0.02)' -o mine.tflite
   unlite set face.tflite 'operators[3].options.padding=SAME' 'operators[3].version=2' -o mine.tflite
+  unlite set ssd.tflite 'operators[63].custom_options.nms_iou_threshold=0.45' -o mine.tflite
+  unlite set face.tflite 'tensors[conv2d/Bias].data[0]=0.5' -o mine.tflite
   unlite set face.tflite 'metadata[licence]=@LICENSE' -o mine.tflite
   unlite set mine.tflite 'tensors[0].name=image_in' --in-place
 
 paths have the schema's names, as 'unlite json' shows them. tensors and operators alone are those of the main
-subgraph; entries are told by index, by name, or by * for all; a tensor has data, an operator options and version.
+subgraph; entries are told by index, by name, or by * for all; a tensor has data, an operator options and version, a
+custom operator keys of its custom_options. data[0][1] is one element.
 
 values are JSON; words without quotes for text and enums; null takes a field out. For data:
   @FILE.npy            an array of the tensor's type, or float32 with real values
