@@ -96,9 +96,10 @@ def _vector(data: bytes, start: int, field: s.Field, found: list[Spot]) -> list[
     element = field.type.element
     if element in s.SCALARS:
         width = s.SCALARS[element].size
-        return found.extend(
-            _scalar(element, start + 4 + i * width, field.enum) for i in range(min(count, MOST_ELEMENTS))
-        ) or []
+        return (
+            found.extend(_scalar(element, start + 4 + i * width, field.enum) for i in range(min(count, MOST_ELEMENTS)))
+            or []
+        )
     if element not in (s.OBJ, s.STRING) or (element == s.OBJ and field.the_object.is_struct):
         return []
     below = []

@@ -156,9 +156,7 @@ class MemoryLimitError(UnliteError):
         return _memory_limit_error, (self.wanted, self.allowed, self.what, self.file, self.path)
 
 
-def _memory_limit_error(
-    wanted: int, allowed: int, what: str, file: str | None, path: str | None
-) -> MemoryLimitError:
+def _memory_limit_error(wanted: int, allowed: int, what: str, file: str | None, path: str | None) -> MemoryLimitError:
     return MemoryLimitError(wanted, allowed, what, file=file, path=path)
 
 

@@ -8,7 +8,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from unlite.cli.output import new_parser, print_json, print_table, printable
+from unlite.cli.output import add_limit, new_parser, print_json, print_table, printable
 from unlite.cli.tree import tree
 from unlite.errors import NotFoundError, SaveError, UnliteError
 from unlite.flatbuffers import view as v
@@ -40,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
         EXAMPLES,
     )
     made.add_argument("model", metavar="MODEL", help="path or URL of a .tflite")
+    add_limit(made)
     made.add_argument("--json", action="store_true", help="for programs")
     made.add_argument("--extract", metavar="FOLDER", help="write the associated files into a folder")
     made.add_argument("--file", metavar="NAME", help="only this associated file; without --extract to standard output")
@@ -49,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
 
 def run(arguments: argparse.Namespace) -> int:
     """Shows or extracts; returns 0."""
-    with open_model(arguments.model) as model:
+    with open_model(arguments.model, limit=arguments.limit) as model:
         if arguments.extract is not None:
             _extract(model, arguments.extract, arguments.file, arguments.force)
         elif arguments.file is not None:
@@ -138,7 +139,7 @@ def _one(model: Model, name: str) -> bytes:
         names = list(tail.entries) if tail is not None else []
         there = f"There is: {', '.join(map(printable, names[:20]))}." if names else "The model has none."
         raise NotFoundError(f"there is no associated file {name!r}.", file=model.file.name, hint=there)
-    return tail.read(name)
+    return tail.read(name) if model.limit is None else tail.read(name, model.limit)
 
 
 def _copy(content: bytes, sink: Sink) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from unlite.cli.output import new_parser, print_facts, print_json
+from unlite.cli.output import add_limit, new_parser, print_facts, print_json
 from unlite.cli.progress import progress
 from unlite.errors import InvalidValueError
 from unlite.model.model import open_model
@@ -49,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
         "--in-place", action="store_true", help="write the changed bytes into MODEL; they keep their sizes"
     )
     made.add_argument("--drop-unknown", action="store_true", help="let a rewrite drop fields that no known schema has")
+    add_limit(made)
     made.add_argument("--json", action="store_true", help="say what was done as JSON")
     made.parse_args = made.parse_intermixed_args  # type: ignore[method-assign]  # changes may stand behind options
     return made
@@ -58,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Changes and saves; returns 0. Nothing is written unless every change could be made."""
     if (arguments.output is None) == (not arguments.in_place):
         raise InvalidValueError("where to save is not clear.", hint="Give one of -o FILE and --in-place.")
-    with open_model(arguments.model) as model:
+    with open_model(arguments.model, limit=arguments.limit) as model:
         changes = [assign_path(model, change) for change in arguments.changes]
         with progress("saving", model.file.size) as advance:
             saved = model.save(

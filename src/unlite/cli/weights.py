@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from unlite.cli.output import new_parser, print_facts, print_json, printable
+from unlite.cli.output import add_limit, new_parser, print_facts, print_json, printable
 from unlite.cli.progress import progress
 from unlite.errors import InvalidValueError
 from unlite.model.model import open_model
@@ -58,6 +58,7 @@ def parser() -> argparse.ArgumentParser:
         choices=tuple(AXES),
         help="order of the axes of convolution weights: the file's own (tflite), or PyTorch's (torch)",
     )
+    add_limit(made)
     made.add_argument("--json", action="store_true", help="say what was done as JSON")
     return made
 
@@ -97,7 +98,7 @@ def _take(arguments: argparse.Namespace) -> dict[str, Any]:
         raise InvalidValueError("where to write is not said.", hint="Such as: -o weights.npz")
     layout = arguments.layout or "tflite"
     axes = AXES[layout]
-    with open_model(arguments.file) as model, progress("writing", model.file.size) as advance:
+    with open_model(arguments.file, limit=arguments.limit) as model, progress("writing", model.file.size) as advance:
         if arguments.output.endswith((".pth", ".pt")):
             from unlite.pytorch.weights.files import write_pth
 
@@ -143,16 +144,16 @@ def _put(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.file.endswith((".pth", ".pt")):
         from unlite.pytorch.weights.files import read_pth
 
-        arrays: Any = read_pth(arguments.file)
+        arrays: Any = read_pth(arguments.file, limit=arguments.limit)
     else:
-        arrays = open_weights(arguments.file)
+        arrays = open_weights(arguments.file, limit=arguments.limit)
         metadata = arrays.metadata
         if arrays.layout in AXES:
             if layout not in (None, arrays.layout):
                 raise InvalidValueError(f"was written with --layout {arrays.layout}.", file=arguments.file)
             layout = arrays.layout
     axes = AXES[layout or "tflite"]
-    with open_model(arguments.into) as model:
+    with open_model(arguments.into, limit=arguments.limit) as model:
         constants = keyed_constants(model)
         own = all(key in constants for key in arrays)
         if own and not arguments.new_scales:

@@ -232,9 +232,7 @@ class Model:
         return model_html(self)
 
 
-def open_model(
-    file: Any, *, weights: str | os.PathLike[str] | None = None, limit: int | str | None = None
-) -> Model:
+def open_model(file: Any, *, weights: str | os.PathLike[str] | None = None, limit: int | str | None = None) -> Model:
     """Opens a TFLite model of any version.
 
     Args:

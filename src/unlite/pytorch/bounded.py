@@ -13,22 +13,37 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
 
+from unlite.errors import InvalidValueError
+
 if TYPE_CHECKING:
     from unlite.storage.memory_limit import MemoryLimit
 
 WIDEST = 16  # bytes of an element
 META = torch.device("meta")
+MOST_CALLS = 1 << 20
+"""Calls of PyTorch in one operator: a loop over a size of the file ends here."""
+MOST_PARTS = 1 << 16
+"""Results of one call: each is an object of its own, whatever its size."""
 
 
 class Bounded(TorchDispatchMode):
-    """While it is entered, a call that would make a tensor of more bytes than ``limit`` allows is refused."""
+    """While it is entered, a call that would make a tensor of more bytes than ``limit`` allows is refused.
+
+    So are calls without end, and calls with results without number.
+    """
 
     def __init__(self, limit: MemoryLimit) -> None:
         super().__init__()
         self._limit = limit
+        self._calls = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        self._calls += 1
+        if self._calls > MOST_CALLS:
+            raise InvalidValueError(f"one operator takes more than {MOST_CALLS} steps.")
+        if func.overloadpacket.__name__ in ("unbind", "split") and _parts(func, *args, **kwargs) > MOST_PARTS:
+            raise InvalidValueError(f"a tensor is taken into more than {MOST_PARTS} parts.")
         if not getattr(func, "is_view", False) and self._may_be_large(args, kwargs):
             self._check(func, args, kwargs)
         return func(*args, **kwargs)
@@ -67,6 +82,15 @@ class Bounded(TorchDispatchMode):
             if isinstance(result, torch.Tensor):
                 size = prod(result.shape) * result.dtype.itemsize
                 self._limit.check(size, f"a tensor {list(result.shape)} that follows from constants")
+
+
+def _parts(func: Any, x: torch.Tensor, size: Any = None, dim: int = 0) -> int:
+    """How many tensors ``unbind`` or ``split`` makes of one."""
+    if func.overloadpacket.__name__ == "unbind":
+        size, dim = 1, size or dim
+    if not isinstance(size, int) or not -x.ndim <= dim < x.ndim:
+        return 0
+    return int(x.shape[dim]) // max(size, 1)
 
 
 def _is_example(leaf: Any) -> bool:

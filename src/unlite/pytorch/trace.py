@@ -192,6 +192,9 @@ def helper(function: F) -> F:
 HELPERS: set[Callable[..., Any]] = set()
 """The functions that are helpers."""
 
+MOST_READ = 1 << 10
+"""Numbers read from a tensor while the module runs: each is a value of its own in the graph."""
+
 AXES: dict[Callable[..., Any], str] = {}
 """Helper -> what the order of axes means to it: the name of one of the four decorators below. Layouts go by this."""
 
@@ -257,6 +260,8 @@ def ints(x: Any) -> list[Any]:
     if x.constant is not None:
         return x.constant.numpy().reshape(-1).tolist()  # type: ignore[no-any-return]
     count = x.fake.numel()
+    if count > MOST_READ:
+        raise InvalidValueError(f"{count} numbers that the model computes are needed as sizes or axes.")
     flat: Any = read_ints(x)
     values = [flat[i] for i in range(count)]
     for value in values:
