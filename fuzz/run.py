@@ -165,10 +165,8 @@ class Case:
 
     def _schema(self) -> list[Probe]:
         data, places = schema_base()
-        if self.chance.randrange(3) == 0:
-            data = damage(data, self.chance, data)
-        else:
-            data = mutated(data, places, self.chance)
+        blind = self.chance.randrange(3) == 0
+        data = damage(data, self.chance, data) if blind else mutated(data, places, self.chance)
         self.path = self.write("bfbs", data)
         return schema_probes(self.path, self.out, self.model)
 
@@ -232,7 +230,7 @@ def fault(probe: Probe) -> str | None:
         probe()
     except UnliteError as error:
         assert str(error)
-    except (Exception, SystemExit):
+    except (Exception, SystemExit):  # noqa: BLE001 - whatever comes is what this program looks for
         return traceback.format_exc()
     return None
 

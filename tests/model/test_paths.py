@@ -429,8 +429,70 @@ def test_scalars_and_empty_arrays_from_a_file(tmp_path: Path) -> None:
     assert model.main.tensors["none"].numpy().shape == (0, 3)
 
 
-def test_a_quantized_model_stays_as_it_is_under_a_star() -> None:
+def test_a_star_that_changes_no_place_is_an_error_that_says_why() -> None:
     model = open_model(quantized([1, 2]))
-    change = assign_path(model, "tensors[*].data=zero(x)")
-    assert (change.places, change.skipped) == (0, 2)
+    with pytest.raises(InvalidValueError, match=r"none of the 2 tensors holds a float constant"):
+        assign_path(model, "tensors[*].data=zero(x)")
+    with pytest.raises(NotFoundError, match="no place was changed"):
+        assign_path(model, "signature_defs[*].signature_key=x")
     assert not model.is_changed
+
+
+@pytest.mark.parametrize(
+    ("change", "wanted"),
+    [
+        ("tensors[0].data[1]=5", [1, 5]),
+        ("tensors[0].data[-1]=5", [1, 5]),
+        ("tensors[0].data[0]=-3", [-3, 2]),
+        ("tensors[0].data=zero(x)", None),
+    ],
+)
+def test_one_element_of_a_constant(change: str, wanted: list[int] | None) -> None:
+    model = open_model(quantized([1, 2]))
+    tensor = next(tensor for tensor in model.main.tensors if tensor.is_constant)
+    assert assign_path(model, change.replace("[0].data", f"[{tensor.index}].data", 1)).places == 1
+    if wanted is not None:
+        assert tensor.numpy().tolist() == wanted
+    else:  # real zeros: the integer that stands for 0
+        assert tensor.dequantize().tolist() == [0, 0]
+
+
+def test_elements_by_several_axes_and_as_real_numbers() -> None:
+    model = open_model(network())
+    kernel = model.main.tensors["conv/kernel"]
+    assign_path(model, "tensors[conv/kernel].data[0][1][0]=[0.25]")
+    assign_path(model, "tensors[conv/kernel].data[0][1][1][0]=7")
+    assert kernel.numpy().reshape(-1).tolist() == [np.float32(0.011), -0.5, 0.25, 7.0]
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "message"),
+    [
+        ("tensors[conv/kernel].data[0]=1", InvalidValueError, r"shape \[2, 2, 1\] is wanted there"),
+        ("tensors[conv/kernel].data[1][0][0][0]=1", NoSuchIndexError, "no element"),
+        ("tensors[conv/kernel].data[0][0][0][0][0]=1", NoSuchIndexError, "no element"),
+        ("tensors[axis].data[0]=0.5", InvalidTypeError, "INT32 is wanted"),
+        ("tensors[x].data[0]=1", NoDataError, "holds no constant"),
+        ("tensors[*].data[0]=1", InvalidValueError, "one tensor at a time"),
+        ("tensors[axis].data[x]=1", InvalidTypeError, "told by numbers"),
+    ],
+)
+def test_elements_that_are_not_there(change: str, kind: type[UnliteError], message: str) -> None:
+    model = open_model(network())
+    with pytest.raises(kind, match=message):
+        assign_path(model, change)
+    assert not model.is_changed
+
+
+def custom_network(options: object) -> bytes:
+    """One custom operator with these options."""
+    made = Builder()
+    main = made.graph()
+    x = made.tensor(main, "x", [1])
+    made.operator(main, "CUSTOM", [x], [made.tensor(main, "y", [1])], custom_code="Mine")
+    model = open_model(made.bytes())
+    model.main.operators[0].custom_options = options
+    model.save(SAVED := __import__("io").BytesIO()) if False else None
+    from tests.strategies import rewritten
+
+    return rewritten(model)

@@ -26,14 +26,14 @@ MOST_PARTS = 1 << 16
 """Results of one call: each is an object of its own, whatever its size."""
 
 
-class Bounded(TorchDispatchMode):
+class Bounded(TorchDispatchMode):  # type: ignore[no-untyped-call]  # of PyTorch, which has no types there
     """While it is entered, a call that would make a tensor of more bytes than ``limit`` allows is refused.
 
     So are calls without end, and calls with results without number.
     """
 
     def __init__(self, limit: MemoryLimit) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._limit = limit
         self._calls = 0
 

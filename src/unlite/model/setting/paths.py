@@ -3,7 +3,8 @@
 A path has the schema's names, as in ``subgraphs[0].tensors[3].quantization.scale``. Entries are told by index, by name
 (in quotes, where it has brackets or quotes itself) or by ``*`` for all. Beyond the schema: ``tensors`` and
 ``operators`` alone are those of the main subgraph; a tensor has ``data``, and that has elements; an operator has
-``options``, ``version``, and keys of its ``custom_options``; ``metadata[NAME]`` is the content of an entry. Values: see ``path_values``.
+``options``, ``version``, and keys of its ``custom_options``;
+``metadata[NAME]`` is the content of an entry. Values: see ``path_values``.
 """
 
 from __future__ import annotations

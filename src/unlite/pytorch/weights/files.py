@@ -119,13 +119,15 @@ def _memory(path: str, limit: int | None) -> MemoryLimit:
     from zipfile import ZipFile, is_zipfile
 
     try:
-        memory = MemoryLimit(os.path.getsize(path), limit, path)
+        size = os.path.getsize(path)
+    except OSError as error:
+        raise UnliteError(f"cannot be opened: {error.strerror or error}.", file=path) from error
+    memory = MemoryLimit(size, limit, path)
+    try:
         if not is_zipfile(path):
             return memory
         with ZipFile(path) as archive:
             unpacked = sum(entry.file_size for entry in archive.infolist())
-    except OSError as error:
-        raise UnliteError(f"cannot be opened: {error.strerror or error}.", file=path) from error
     except Exception:  # noqa: BLE001 - it is damaged, which PyTorch is about to say
         return memory
     memory.check(unpacked, "the unpacked file")

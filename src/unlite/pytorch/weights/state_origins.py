@@ -112,7 +112,7 @@ def _entry_points(model: Model) -> list[Subgraph]:
 
 
 def _keys_in(shapes: dict[str, tuple[int, ...]], wanted: dict[str, tuple[int, ...]]) -> dict[str, str] | None:
-    """Key of an entry -> key in the state, where all keys and shapes are the same; names in front of all are left out."""
+    """Key of an entry -> key in the state, if all keys and shapes agree once common prefixes are taken off."""
     keys = {key: key for key in shapes}
     for _ in range(PREFIXES + 1):
         if set(keys.values()) == set(wanted):

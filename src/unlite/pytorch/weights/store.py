@@ -178,7 +178,7 @@ def as_numpy(value: torch.Tensor) -> NDArray[Any]:
 
 
 def widened(values: NDArray[Any]) -> NDArray[Any]:
-    """Real numbers of few bits that NumPy itself does not know (BFLOAT16, FLOAT8) as float32, as ``as_numpy`` has them."""
+    """Values of types that only ml_dtypes knows (BFLOAT16, FLOAT8) as float32; others as they are."""
     import numpy as np
 
     return values.astype(np.float32) if values.dtype.name.startswith(("bfloat", "float8")) else values
