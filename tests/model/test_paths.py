@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.model.small import Builder, dense_layer, quantized
+from tests.strategies import rewritten
 
 from unlite.errors import (
     AmbiguousNameError,
@@ -20,9 +21,12 @@ from unlite.errors import (
     UnknownFieldError,
     UnliteError,
 )
+from unlite.flatbuffers.flexbuffers import encode, locate
+from unlite.flatbuffers.write import build
 from unlite.model.model import open_model
 from unlite.model.setting.functions import parse
 from unlite.model.setting.paths import Part, assign_path, parse_path
+from unlite.schema import load
 
 
 def network() -> bytes:
@@ -485,14 +489,75 @@ def test_elements_that_are_not_there(change: str, kind: type[UnliteError], messa
 
 
 def custom_network(options: object) -> bytes:
-    """One custom operator with these options."""
-    made = Builder()
-    main = made.graph()
-    x = made.tensor(main, "x", [1])
-    made.operator(main, "CUSTOM", [x], [made.tensor(main, "y", [1])], custom_code="Mine")
-    model = open_model(made.bytes())
-    model.main.operators[0].custom_options = options
-    model.save(SAVED := __import__("io").BytesIO()) if False else None
-    from tests.strategies import rewritten
+    """One custom operator with these options, as a FlexBuffer or as bytes."""
+    data = options if isinstance(options, bytes) else encode(options)
+    graph = {
+        "tensors": [{"name": "x", "shape": [1]}, {"name": "y", "shape": [1]}],
+        "inputs": [0],
+        "outputs": [1],
+        "operators": [{"opcode_index": 0, "inputs": [0], "outputs": [1], "custom_options": data}],
+    }
+    code = {"builtin_code": "CUSTOM", "deprecated_builtin_code": 32, "custom_code": "Mine"}
+    model = {"version": 3, "operator_codes": [code], "subgraphs": [graph], "buffers": [{}]}
+    return build(load().root, model, b"TFL3")
 
-    return rewritten(model)
+
+OPTIONS = {"nms_iou_threshold": 0.5, "max": 10, "on": True, "label": "old", "sizes": [1, 2], "deep": {"a": [{"b": 1}]}}
+
+
+@pytest.mark.parametrize(
+    ("change", "wanted"),
+    [
+        ("nms_iou_threshold=0.45", {"nms_iou_threshold": float(np.float32(0.45))}),
+        ("nms_iou_threshold=2", {"nms_iou_threshold": 2.0}),
+        ("max=11", {"max": 11}),
+        ("max=100000", {"max": 100000}),
+        ("on=false", {"on": False}),
+        ("label=new name", {"label": "new name"}),
+        ("sizes=[3, 4, 5]", {"sizes": [3, 4, 5]}),
+        ("sizes[1]=7", {"sizes": [1, 7]}),
+        ("deep.a[0].b=9", {"deep": {"a": [{"b": 9}]}}),
+    ],
+)
+def test_keys_of_custom_options(change: str, wanted: dict[str, object]) -> None:
+    model = open_model(custom_network(OPTIONS))
+    assert assign_path(model, f"operators[0].custom_options.{change}").places == 1
+    assert model.main.operators[0].custom_options == {**OPTIONS, **wanted}
+    flexbuffers = pytest.importorskip("flatbuffers.flexbuffers")
+    stored = bytes(open_model(rewritten(model)).main.operators[0].custom_options_bytes)
+    assert flexbuffers.Loads(bytearray(stored)) == {**OPTIONS, **wanted}
+
+
+def test_a_number_in_custom_options_changes_only_its_own_bytes() -> None:
+    before = open_model(custom_network(OPTIONS))
+    old = bytes(before.main.operators[0].custom_options_bytes)
+    assign_path(before, "operators[0].custom_options.nms_iou_threshold=0.45")
+    new = bytes(before.main.operators[0].custom_options_bytes)
+    assert len(new) == len(old)
+    place = locate(old, "nms_iou_threshold")
+    assert [i for i in range(len(old)) if old[i] != new[i]] == list(range(place.position, place.position + 4))
+    assert np.frombuffer(new, "<f4", 1, place.position)[0] == np.float32(0.45)
+
+
+@pytest.mark.parametrize(
+    ("options", "change", "kind", "message"),
+    [
+        (OPTIONS, "custom_options.nope=1", NotFoundError, "no key 'nope'"),
+        (OPTIONS, "custom_options.sizes[2]=1", NotFoundError, "no entry 2, only 2"),
+        (OPTIONS, "custom_options.max.x=1", InvalidTypeError, "behind a plain value"),
+        (OPTIONS, "custom_options.max=0.5", InvalidTypeError, "a int stands there"),
+        (OPTIONS, "custom_options.on=1", InvalidTypeError, "a bool stands there"),
+        (b"\1\2\3\4\5\6\7\0", "custom_options.max=1", InvalidTypeError, "are no FlexBuffer"),
+    ],
+)
+def test_custom_options_that_are_not_there(options: object, change: str, kind: type[UnliteError], message: str) -> None:
+    model = open_model(custom_network(options))
+    with pytest.raises(kind, match=message):
+        assign_path(model, f"operators[0].{change}")
+    assert not model.is_changed
+
+
+def test_null_takes_a_key_out_of_custom_options() -> None:
+    model = open_model(custom_network(OPTIONS))
+    assign_path(model, "operators[0].custom_options.label=null")
+    assert model.main.operators[0].custom_options == {key: OPTIONS[key] for key in OPTIONS if key != "label"}
