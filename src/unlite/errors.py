@@ -7,6 +7,7 @@ UnliteError
 ├── TransferError             a remote file that cannot be fetched
 ├── SaveError                 a file that cannot be written; the old one is still whole
 │   └── LostFieldsError       a rewrite would lose fields that the schema does not know
+├── MemoryLimitError          a file that asks for far more memory than its size warrants
 ├── UnsafePathError           a path inside a model that leaves the model's folder
 ├── NotFoundError             no such name, index or field                     (also a LookupError)
 │   ├── AmbiguousNameError    a name that several things bear
@@ -148,6 +149,31 @@ class LostFieldsError(SaveError):
             hint="Changes that keep sizes need no rewrite; drop_unknown=True (--drop-unknown) drops the fields.",
         )
         self.fields = fields
+
+
+class MemoryLimitError(UnliteError):
+    """A file that asks for far more memory than its size warrants.
+
+    Args:
+        wanted: Bytes that it asks for.
+        allowed: Bytes that it may have.
+        what: What they are for.
+        file: The file's name.
+        path: Where inside the file.
+    """
+
+    def __init__(
+        self, wanted: int, allowed: int, what: str, *, file: str | None = None, path: str | None = None
+    ) -> None:
+        super().__init__(
+            f"{what} would take {min(wanted, 1 << 63)} bytes of memory; {allowed} are allowed for this file.",
+            file=file,
+            path=path,
+            hint="If you trust the file, allow more: limit= in Python, --limit on the command line, such as '8G'.",
+        )
+        self.wanted = wanted
+        self.allowed = allowed
+        self.what = what
 
 
 class UnsafePathError(UnliteError):

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.model.small import Builder, dense_layer, quantized
+from tests.strategies import rewritten
 
 from unlite.errors import (
     AmbiguousNameError,
@@ -20,9 +21,12 @@ from unlite.errors import (
     UnknownFieldError,
     UnliteError,
 )
+from unlite.flatbuffers.flexbuffers import encode, locate
+from unlite.flatbuffers.write import build
 from unlite.model.model import open_model
 from unlite.model.setting.functions import parse
 from unlite.model.setting.paths import Part, assign_path, parse_path
+from unlite.schema import load
 
 
 def network() -> bytes:
@@ -429,8 +433,131 @@ def test_scalars_and_empty_arrays_from_a_file(tmp_path: Path) -> None:
     assert model.main.tensors["none"].numpy().shape == (0, 3)
 
 
-def test_a_quantized_model_stays_as_it_is_under_a_star() -> None:
+def test_a_star_that_changes_no_place_is_an_error_that_says_why() -> None:
     model = open_model(quantized([1, 2]))
-    change = assign_path(model, "tensors[*].data=zero(x)")
-    assert (change.places, change.skipped) == (0, 2)
+    with pytest.raises(InvalidValueError, match=r"none of the 2 tensors holds a float constant"):
+        assign_path(model, "tensors[*].data=zero(x)")
+    with pytest.raises(NotFoundError, match="no place was changed"):
+        assign_path(model, "signature_defs[*].signature_key=x")
     assert not model.is_changed
+
+
+@pytest.mark.parametrize(
+    ("change", "wanted"),
+    [
+        ("tensors[0].data[1]=5", [1, 5]),
+        ("tensors[0].data[-1]=5", [1, 5]),
+        ("tensors[0].data[0]=-3", [-3, 2]),
+        ("tensors[0].data=zero(x)", None),
+    ],
+)
+def test_one_element_of_a_constant(change: str, wanted: list[int] | None) -> None:
+    model = open_model(quantized([1, 2]))
+    tensor = next(tensor for tensor in model.main.tensors if tensor.is_constant)
+    assert assign_path(model, change.replace("[0].data", f"[{tensor.index}].data", 1)).places == 1
+    if wanted is not None:
+        assert tensor.numpy().tolist() == wanted
+    else:  # real zeros: the integer that stands for 0
+        assert tensor.dequantize().tolist() == [0, 0]
+
+
+def test_elements_by_several_axes_and_as_real_numbers() -> None:
+    model = open_model(network())
+    kernel = model.main.tensors["conv/kernel"]
+    assign_path(model, "tensors[conv/kernel].data[0][1][0]=[0.25]")
+    assign_path(model, "tensors[conv/kernel].data[0][1][1][0]=7")
+    assert kernel.numpy().reshape(-1).tolist() == [np.float32(0.011), -0.5, 0.25, 7.0]
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "message"),
+    [
+        ("tensors[conv/kernel].data[0]=1", InvalidValueError, r"shape \[2, 2, 1\] is wanted there"),
+        ("tensors[conv/kernel].data[1][0][0][0]=1", NoSuchIndexError, "no element"),
+        ("tensors[conv/kernel].data[0][0][0][0][0]=1", NoSuchIndexError, "no element"),
+        ("tensors[axis].data[0]=0.5", InvalidTypeError, "INT32 is wanted"),
+        ("tensors[x].data[0]=1", NoDataError, "holds no constant"),
+        ("tensors[*].data[0]=1", InvalidValueError, "one tensor at a time"),
+        ("tensors[axis].data[x]=1", InvalidTypeError, "told by numbers"),
+    ],
+)
+def test_elements_that_are_not_there(change: str, kind: type[UnliteError], message: str) -> None:
+    model = open_model(network())
+    with pytest.raises(kind, match=message):
+        assign_path(model, change)
+    assert not model.is_changed
+
+
+def custom_network(options: object) -> bytes:
+    """One custom operator with these options, as a FlexBuffer or as bytes."""
+    data = options if isinstance(options, bytes) else encode(options)
+    graph = {
+        "tensors": [{"name": "x", "shape": [1]}, {"name": "y", "shape": [1]}],
+        "inputs": [0],
+        "outputs": [1],
+        "operators": [{"opcode_index": 0, "inputs": [0], "outputs": [1], "custom_options": data}],
+    }
+    code = {"builtin_code": "CUSTOM", "deprecated_builtin_code": 32, "custom_code": "Mine"}
+    model = {"version": 3, "operator_codes": [code], "subgraphs": [graph], "buffers": [{}]}
+    return build(load().root, model, b"TFL3")
+
+
+OPTIONS = {"nms_iou_threshold": 0.5, "max": 10, "on": True, "label": "old", "sizes": [1, 2], "deep": {"a": [{"b": 1}]}}
+
+
+@pytest.mark.parametrize(
+    ("change", "wanted"),
+    [
+        ("nms_iou_threshold=0.45", {"nms_iou_threshold": float(np.float32(0.45))}),
+        ("nms_iou_threshold=2", {"nms_iou_threshold": 2.0}),
+        ("max=11", {"max": 11}),
+        ("max=100000", {"max": 100000}),
+        ("on=false", {"on": False}),
+        ("label=new name", {"label": "new name"}),
+        ("sizes=[3, 4, 5]", {"sizes": [3, 4, 5]}),
+        ("sizes[1]=7", {"sizes": [1, 7]}),
+        ("deep.a[0].b=9", {"deep": {"a": [{"b": 9}]}}),
+    ],
+)
+def test_keys_of_custom_options(change: str, wanted: dict[str, object]) -> None:
+    model = open_model(custom_network(OPTIONS))
+    assert assign_path(model, f"operators[0].custom_options.{change}").places == 1
+    assert model.main.operators[0].custom_options == {**OPTIONS, **wanted}
+    flexbuffers = pytest.importorskip("flatbuffers.flexbuffers")
+    stored = bytes(open_model(rewritten(model)).main.operators[0].custom_options_bytes)
+    assert flexbuffers.Loads(bytearray(stored)) == {**OPTIONS, **wanted}
+
+
+def test_a_number_in_custom_options_changes_only_its_own_bytes() -> None:
+    before = open_model(custom_network(OPTIONS))
+    old = bytes(before.main.operators[0].custom_options_bytes)
+    assign_path(before, "operators[0].custom_options.nms_iou_threshold=0.45")
+    new = bytes(before.main.operators[0].custom_options_bytes)
+    assert len(new) == len(old)
+    place = locate(old, "nms_iou_threshold")
+    assert [i for i in range(len(old)) if old[i] != new[i]] == list(range(place.position, place.position + 4))
+    assert np.frombuffer(new, "<f4", 1, place.position)[0] == np.float32(0.45)
+
+
+@pytest.mark.parametrize(
+    ("options", "change", "kind", "message"),
+    [
+        (OPTIONS, "custom_options.nope=1", NotFoundError, "no key 'nope'"),
+        (OPTIONS, "custom_options.sizes[2]=1", NotFoundError, "no entry 2, only 2"),
+        (OPTIONS, "custom_options.max.x=1", InvalidTypeError, "behind a plain value"),
+        (OPTIONS, "custom_options.max=0.5", InvalidTypeError, "a int stands there"),
+        (OPTIONS, "custom_options.on=1", InvalidTypeError, "a bool stands there"),
+        (b"\1\2\3\4\5\6\7\0", "custom_options.max=1", InvalidTypeError, "are no FlexBuffer"),
+    ],
+)
+def test_custom_options_that_are_not_there(options: object, change: str, kind: type[UnliteError], message: str) -> None:
+    model = open_model(custom_network(options))
+    with pytest.raises(kind, match=message):
+        assign_path(model, f"operators[0].{change}")
+    assert not model.is_changed
+
+
+def test_null_takes_a_key_out_of_custom_options() -> None:
+    model = open_model(custom_network(OPTIONS))
+    assign_path(model, "operators[0].custom_options.label=null")
+    assert model.main.operators[0].custom_options == {key: OPTIONS[key] for key in OPTIONS if key != "label"}

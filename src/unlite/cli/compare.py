@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf, isfinite
 from typing import TYPE_CHECKING
 
-from unlite.cli.output import new_parser, print_json, print_table, printable
+from unlite.cli.output import add_limit, new_parser, print_json, print_table, printable
 from unlite.cli.progress import progress
 from unlite.model.model import open_model
 
@@ -57,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
         help="without OTHER: whether the conversion computes with real numbers, or the kernels' integers",
     )
     made.add_argument("--signature", metavar="KEY", help="the signature to run")
+    add_limit(made)
     made.add_argument("--json", action="store_true", help="for programs")
     made.add_argument("--html", metavar="F", help="write a page with the error of each layer")
     return made
@@ -68,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     from unlite.comparison.dump import dump_inputs
     from unlite.comparison.inputs import save_inputs
 
-    with open_model(arguments.model) as model:
+    with open_model(arguments.model, limit=arguments.limit) as model:
         inputs = dump_inputs(model, arguments.inputs, seed=arguments.seed, signature=arguments.signature)
         if arguments.save_inputs:
             save_inputs(model, inputs, arguments.save_inputs, arguments.signature)

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
 from unlite.cli.light_work import work_lightly
-from unlite.cli.output import new_parser, print_json, printable
+from unlite.cli.output import add_limit, new_parser, print_json, printable
 from unlite.errors import InvalidValueError, MissingExtraError, UnsupportedOperatorError
 from unlite.model.model import open_model
 from unlite.storage.new_output import NewOutput
@@ -128,6 +128,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--no-compare", action="store_true", help="only check that the result loads")
     made.add_argument("--keep", action="store_true", help="write the result also where it is different")
     made.add_argument("--signature", metavar="KEY", help="the signature to convert")
+    add_limit(made)
     made.add_argument("--json", action="store_true", help="for programs")
     for flag, (targets, facts) in OPTIONS.items():
         told: dict[str, Any] = facts | {"help": f"--to {', '.join(targets)}: {facts['help']}"}
@@ -144,7 +145,7 @@ def run(arguments: argparse.Namespace) -> int:
         work_lightly()
     target: Any = import_module(f"unlite.cli.convert_{arguments.to}")
     _check_libraries(target)
-    with open_model(arguments.model) as model:
+    with open_model(arguments.model, limit=arguments.limit) as model:
         try:
             verdict = _convert(model, target, arguments)
         except UnsupportedOperatorError as error:

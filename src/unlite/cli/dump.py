@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from unlite.cli.output import new_parser, print_json, print_table, printable
+from unlite.cli.output import add_limit, new_parser, print_json, print_table, printable
 from unlite.cli.progress import progress
 from unlite.errors import InvalidValueError
 from unlite.model.model import open_model
@@ -43,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--std", metavar="S[,S,S]", help="likewise")
     made.add_argument("--seed", type=int, default=0, metavar="N", help="of the random values (0)")
     made.add_argument("--signature", metavar="KEY", help="the signature to run")
+    add_limit(made)
     made.add_argument("--json", action="store_true", help="print what index.json holds")
     return made
 
@@ -52,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     from unlite.comparison.dump import dump, dump_inputs, labels_of
 
     labels = labels_of(arguments.labels, arguments.encoding) if arguments.labels else None
-    with open_model(arguments.model) as model:
+    with open_model(arguments.model, limit=arguments.limit) as model:
         inputs = dump_inputs(
             model,
             arguments.input,

@@ -8,7 +8,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from unlite.cli.output import new_parser, print_facts, print_json, print_table, printable
+from unlite.cli.output import add_limit, new_parser, print_facts, print_json, print_table, printable
 from unlite.cli.progress import progress
 from unlite.cli.tree import tree
 from unlite.errors import InvalidValueError, NotFoundError, SaveError, UnliteError
@@ -57,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
         EXAMPLES,
     )
     made.add_argument("model", metavar="MODEL", help="path or URL of a .tflite")
+    add_limit(made)
     made.add_argument("--json", action="store_true", help="for programs")
     made.add_argument("--extract", metavar="FOLDER", help="write the associated files into a folder")
     made.add_argument("--file", metavar="NAME", help="only this associated file; without --extract to standard output")
@@ -89,7 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise InvalidValueError("nothing to change was given.", hint="Such as --labels FILE or --set-field PATH=VALUE.")
     if arguments.labels is None and (arguments.labelled or arguments.encoding):
         raise InvalidValueError("--for and --encoding belong to --labels FILE.")
-    with open_model(arguments.model) as model:
+    with open_model(arguments.model, limit=arguments.limit) as model:
         if changing:
             _change(model, arguments)
         elif arguments.extract is not None:

@@ -34,6 +34,15 @@ def new_parser(command: str, description: str, examples: str) -> argparse.Argume
     )
 
 
+def add_limit(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--limit`` to the arguments of a command that reads values."""
+    parser.add_argument(
+        "--limit",
+        metavar="BYTES",
+        help="memory that the file may ask for, such as 8G; left out: 1G, or 256 times its size if that is more",
+    )
+
+
 def printable(text: object) -> str:
     """Text out of a file without what a terminal would obey: control characters, and marks that reverse the writing."""
     return str(text).translate(_CONTROL)

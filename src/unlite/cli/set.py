@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from unlite.cli.output import new_parser, print_facts, print_json
+from unlite.cli.output import add_limit, new_parser, print_facts, print_json
 from unlite.cli.progress import progress
 from unlite.errors import InvalidValueError
 from unlite.model.model import open_model
@@ -20,11 +20,14 @@ EXAMPLES = """\
   unlite set face.tflite 'tensors[conv2d/Kernel].data=@kernel.npy' -o mine.tflite
   unlite set face.tflite 'tensors[*].data=round(x, 0.02)' -o mine.tflite
   unlite set face.tflite 'operators[3].options.padding=SAME' 'operators[3].version=2' -o mine.tflite
+  unlite set ssd.tflite 'operators[63].custom_options.nms_iou_threshold=0.45' -o mine.tflite
+  unlite set face.tflite 'tensors[conv2d/Bias].data[0]=0.5' -o mine.tflite
   unlite set face.tflite 'metadata[licence]=@LICENSE' -o mine.tflite
   unlite set mine.tflite 'tensors[0].name=image_in' --in-place
 
 paths have the schema's names, as 'unlite json' shows them. tensors and operators alone are those of the main
-subgraph; entries are told by index, by name, or by * for all; a tensor has data, an operator options and version.
+subgraph; entries are told by index, by name, or by * for all; a tensor has data, an operator options and version, a
+custom operator keys of its custom_options. data[0][1] is one element.
 
 values are JSON; words without quotes for text and enums; null takes a field out. For data:
   @FILE.npy            an array of the tensor's type, or float32 with real values
@@ -46,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
         "--in-place", action="store_true", help="write the changed bytes into MODEL; they keep their sizes"
     )
     made.add_argument("--drop-unknown", action="store_true", help="let a rewrite drop fields that no known schema has")
+    add_limit(made)
     made.add_argument("--json", action="store_true", help="say what was done as JSON")
     made.parse_args = made.parse_intermixed_args  # type: ignore[method-assign]  # changes may stand behind options
     return made
@@ -55,7 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Changes and saves; returns 0. Nothing is written unless every change could be made."""
     if (arguments.output is None) == (not arguments.in_place):
         raise InvalidValueError("where to save is not clear.", hint="Give one of -o FILE and --in-place.")
-    with open_model(arguments.model) as model:
+    with open_model(arguments.model, limit=arguments.limit) as model:
         changes = [assign_path(model, change) for change in arguments.changes]
         with progress("saving", model.file.size) as advance:
             saved = model.save(

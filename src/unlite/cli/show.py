@@ -253,7 +253,8 @@ def operator_facts(graph: Subgraph, damage: list[UnliteError]) -> Iterator[dict[
 
 def _options(operator: Any) -> dict[str, Any] | None:
     if operator.options is not None:
-        return plain(operator.options)  # type: ignore[no-any-return]
+        options = plain(operator.options)
+        return options if isinstance(options, dict) else {"type": "unknown", "value": options}
     if not operator.custom:
         return None
     options = operator._decoded_options()
@@ -328,7 +329,8 @@ def _quantization_text(facts: dict[str, Any] | None) -> str:
     if not scale:
         return "range only"
     if len(scale) == 1:
-        return f"{scale[0]:.6g} * (q - {zero_point[0] if zero_point else 0})"
+        number = "nan" if scale[0] is None else f"{scale[0]:.6g}"  # JSON has no number for it
+        return f"{number} * (q - {zero_point[0] if zero_point else 0})"
     return f"{len(scale)} scales along {facts['quantized_dimension']}"
 
 

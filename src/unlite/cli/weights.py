@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from unlite.cli.output import new_parser, print_facts, print_json, printable
+from unlite.cli.output import add_limit, new_parser, print_facts, print_json, printable
 from unlite.cli.progress import progress
 from unlite.errors import InvalidValueError
 from unlite.model.model import open_model
@@ -27,7 +27,9 @@ EXAMPLES = """\
   unlite weights face.npz --into face.tflite -o changed.tflite
   unlite weights face.npz --into face.tflite               replaces face.tflite
   unlite weights face/model.safetensors --into face.tflite -o tuned.tflite
-                                    a folder of 'unlite convert --to torch', re-trained"""
+  unlite weights tuned.pth --into face.tflite -o tuned.tflite
+                                    the state of what 'unlite convert --to torch' wrote, re-trained; saved by
+                                    torch.save or safetensors, into a file of its own or over the folder's"""
 
 AXES: dict[str, Axes | None] = {"tflite": None, "torch": torch_axes}
 WEIGHT_FILES = (".npz", ".safetensors", ".pth", ".pt")
@@ -56,6 +58,7 @@ def parser() -> argparse.ArgumentParser:
         choices=tuple(AXES),
         help="order of the axes of convolution weights: the file's own (tflite), or PyTorch's (torch)",
     )
+    add_limit(made)
     made.add_argument("--json", action="store_true", help="say what was done as JSON")
     return made
 
@@ -95,7 +98,7 @@ def _take(arguments: argparse.Namespace) -> dict[str, Any]:
         raise InvalidValueError("where to write is not said.", hint="Such as: -o weights.npz")
     layout = arguments.layout or "tflite"
     axes = AXES[layout]
-    with open_model(arguments.file) as model, progress("writing", model.file.size) as advance:
+    with open_model(arguments.file, limit=arguments.limit) as model, progress("writing", model.file.size) as advance:
         if arguments.output.endswith((".pth", ".pt")):
             from unlite.pytorch.weights.files import write_pth
 
@@ -141,17 +144,18 @@ def _put(arguments: argparse.Namespace) -> dict[str, Any]:
     if arguments.file.endswith((".pth", ".pt")):
         from unlite.pytorch.weights.files import read_pth
 
-        arrays: Any = read_pth(arguments.file)
+        arrays: Any = read_pth(arguments.file, limit=arguments.limit)
     else:
-        arrays = open_weights(arguments.file)
+        arrays = open_weights(arguments.file, limit=arguments.limit)
         metadata = arrays.metadata
         if arrays.layout in AXES:
             if layout not in (None, arrays.layout):
                 raise InvalidValueError(f"was written with --layout {arrays.layout}.", file=arguments.file)
             layout = arrays.layout
     axes = AXES[layout or "tflite"]
-    with open_model(arguments.into) as model:
-        own = all(key in keyed_constants(model) for key in arrays)
+    with open_model(arguments.into, limit=arguments.limit) as model:
+        constants = keyed_constants(model)
+        own = all(key in constants for key in arrays)
         if own and not arguments.new_scales:
             with progress("reading", model.file.size) as advance:
                 report = put_weights(model, arrays, axes=axes, advance=advance)
@@ -167,12 +171,12 @@ def _put_state(
 ) -> dict[str, Any]:
     """The state of a converted network; or arrays of constants, where scales are to follow them."""
     from unlite.pytorch.weights.state_origins import state_origins
-    from unlite.pytorch.weights.store import store_arrays
+    from unlite.pytorch.weights.store import store_arrays, widened
 
     origins = state_origins(model, arrays, metadata, arguments.file, axes)
     known = {key: origin for key, origin in origins.items() if origin is not None}
     left = tuple(key for key in arrays if key not in known)
-    report = store_arrays(model, {key: arrays[key] for key in known}, known, arguments.new_scales, left)
+    report = store_arrays(model, {key: widened(arrays[key]) for key in known}, known, arguments.new_scales, left)
     return {
         "changed": list(report.changed),
         "unchanged": report.unchanged,

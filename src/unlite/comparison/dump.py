@@ -16,6 +16,7 @@ from unlite.comparison.run import run
 from unlite.errors import InvalidValueError, SaveError, UnliteError
 from unlite.model.formats.weight_files import write_file
 from unlite.model.metadata.labels import AXIS, LIMIT, labels_of_output, read_labels
+from unlite.storage.paths import checked_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -72,7 +73,7 @@ def dump(
         sizes = ", ".join(f"{tensor.name!r} {describe(tensor)}" for tensor in graph.outputs)
         raise InvalidValueError(f"{len(labels)} labels fit no output: {sizes}.", file=model.file.name)
     done(RUN)
-    images = os.path.join(folder, "images")
+    images = os.path.join(checked_path(folder), "images")
     try:
         os.makedirs(images, exist_ok=True)
     except OSError as error:
@@ -127,12 +128,10 @@ def dump_inputs(
 def labels_of(path: str, encoding: str | None = None) -> list[str]:
     """The labels in a file; arguments and errors as in ``read_labels``."""
     try:
-        with open(path, "rb") as file:
+        with open(checked_path(path), "rb") as file:
             return read_labels(file.read(LIMIT + 1), path, encoding)
-    except (OSError, ValueError) as error:
-        if isinstance(error, UnliteError):
-            raise
-        raise UnliteError(f"cannot be opened: {getattr(error, 'strerror', None) or error}.", file=path) from error
+    except OSError as error:
+        raise UnliteError(f"cannot be opened: {error.strerror}.", file=path) from error
 
 
 def _row(tensor: Tensor, array: Array, image: str | None) -> dict[str, Any]:

@@ -211,8 +211,9 @@ def _tail_at(source: Source, position: int) -> ZipTail | None:
         return None
     try:
         members = _members(source, end, records)
-    except CorruptFileError:
+    except CorruptFileError as error:
         if stop == source.size:
+            error.path = error.path or "ZIP"
             raise
         return None
     indices: dict[str, list[int]] = {}

@@ -23,6 +23,7 @@ from unlite.errors import (
     UnsupportedFormatError,
     UnsupportedOperatorError,
 )
+from unlite.pytorch.mistakes import is_own_mistake
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -229,6 +230,8 @@ class _Run:
             try:
                 results = self._results(op)
             except FAILURES as error:
+                if is_own_mistake(error):
+                    raise
                 first = (str(error).strip().splitlines() or [""])[0]
                 raise UnliteError(
                     f"{op.op_type} cannot be computed: {type(error).__name__}: {first}",

@@ -15,6 +15,7 @@ from unlite.coreml.translations import translations
 from unlite.coreml.weights import compression
 from unlite.errors import UnsupportedOperatorError
 from unlite.pytorch.exported import without_decompositions
+from unlite.pytorch.mistakes import is_own_mistake
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,6 +94,8 @@ def _made(exported: Any, settings: _Settings) -> Any:
                 )
             made._mil_program.validate()
         except FAILURES as error:
+            if is_own_mistake(error):
+                raise
             raise _unsupported(graph, "coremltools cannot express it", error) from error
     names = marks.names(made._mil_program.functions["main"])
     made._mil_program = None  # else saving writes, beside the program, what its debugger knows of it
@@ -116,6 +119,8 @@ def _export(module: fx.GraphModule, graph: Subgraph, ends: Ends, *, free: bool =
             exported = torch.export.export(module, tuple(examples), dynamic_shapes=shapes)
             exported = without_decompositions(exported)
         except FAILURES as error:
+            if is_own_mistake(error):
+                raise
             raise _unsupported(graph, "PyTorch cannot export it", error) from error
     if free:
         _settle(exported, graph, ends)

@@ -41,7 +41,7 @@ def open(file: object, schema: object, *, root: str | None = None, size_prefixed
     found = open_schema(schema)
     source = open_source(file)
     owner = found.root if root is None else found.named(root)
-    expected = found.file_identifier.encode() if root is None else b""
+    expected = found.file_identifier.encode("utf-8", "surrogateescape") if root is None else b""
     if size_prefixed is None:
         size_prefixed = False
         if source.size >= 12 and source.unpack(U32, 0)[0] == source.size - 4:
@@ -79,6 +79,7 @@ def open_schema(schema: object) -> Schema:
 
     from unlite.errors import UnliteError
     from unlite.flatbuffers.schema import Schema
+    from unlite.storage.paths import checked_path, read_unmapped
 
     if isinstance(schema, Schema):
         return schema
@@ -94,10 +95,11 @@ def open_schema(schema: object) -> Schema:
 
         return Schema(compile_schema(path), path)
     try:
-        with _open(path, "rb") as file:
-            return Schema(file.read(), path)
+        with _open(checked_path(path), "rb") as file:
+            data = read_unmapped(file, path)
     except OSError as error:
-        raise UnliteError(f"cannot be opened: {error.strerror}.", file=path) from error
+        raise UnliteError(f"cannot be opened: {error.strerror or error}.", file=path) from error
+    return Schema(data, path)
 
 
 from builtins import open as _open  # noqa: E402 - behind the function that takes the name in this module

@@ -65,7 +65,7 @@ def compile_json(text: object, schema: Schema, sink: Sink, *, identifier: bytes 
         identifier: Four bytes, b"" for none; the schema's without it.
     """
     tree = read_json(text, schema)
-    given = schema.file_identifier.encode() if identifier is None else identifier
+    given = schema.file_identifier.encode("utf-8", "surrogateescape") if identifier is None else identifier
     Plan(schema.root, tree, identifier=given).write(sink)
 
 

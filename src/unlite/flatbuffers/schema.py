@@ -270,6 +270,13 @@ def _field(owner: Object, number: int) -> Field:
     return owner.fields[number]
 
 
+def _tells_type(type_: Type, union: Type) -> bool:
+    """Whether a field of that type tells the type of a union, or of a vector of unions, behind it."""
+    if union.base == UNION:
+        return type_.base == U_TYPE
+    return type_.base == union.base and type_.element == U_TYPE
+
+
 class Object:
     """A table or struct of the schema.
 
@@ -291,6 +298,12 @@ class Object:
         fields.sort(key=lambda field: field.id)
         if [field.id for field in fields] != list(range(len(fields))):
             raise CorruptFileError(f"the field ids of {self.name} are not 0 to {len(fields) - 1}.", file=schema.name)
+        for place, field in enumerate(fields):
+            if field.is_union and not (place and _tells_type(fields[place - 1].type, field.type)):
+                raise CorruptFileError(
+                    f"{self.name}.{field.name} is a union, and the field before it does not tell its type.",
+                    file=schema.name,
+                )
         self.fields = tuple(fields)
         self.by_name = {field.name: field for field in fields}
         self.view: type | None = None  # made by view.py on first use

@@ -14,6 +14,8 @@ from unlite.model.objects.signature import Signature
 from unlite.model.objects.subgraph import Subgraph
 from unlite.schema import load
 from unlite.schema.sniff import sniff
+from unlite.storage.memory_limit import MemoryLimit, byte_count
+from unlite.storage.paths import checked_path
 from unlite.storage.source import MappedFile, MemorySource, Source, open_source
 
 TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
@@ -38,6 +40,7 @@ class Model:
         file: The bytes as they came.
         schema_version: Version of the schema that the file was written for: 0, 1, 2 or 3.
         root: The Model table; the whole file by schema names.
+        limit: Bytes of memory that it may ask for; None for the rule of ``storage.memory_limit``.
     """
 
     __slots__ = (
@@ -51,6 +54,7 @@ class Model:
         "_weight_files",
         "_weights_folder",
         "file",
+        "limit",
         "root",
         "schema_version",
         "source",
@@ -59,6 +63,7 @@ class Model:
     def __init__(self, file: Source, weights: str | os.PathLike[str] | None = None) -> None:
         format_ = sniff(file)
         self.file = file
+        self.limit: int | None = None
         self.schema_version = format_.version
         self.source = file
         if format_.origin:
@@ -240,6 +245,11 @@ class Model:
 
         return save(self, path, in_place=in_place, rewrite=rewrite, drop_unknown=drop_unknown, progress=progress)
 
+    def memory_limit(self) -> MemoryLimit:
+        """How much memory the file may ask for, from now on."""
+        size = self.file.size + sum(file.size for file in self._weight_files.values())
+        return MemoryLimit(size, self.limit, self.file.name)
+
     def _append_buffer(self, data: bytes) -> int:
         """Adds a buffer; its index."""
         from unlite.flatbuffers.assign import append
@@ -278,7 +288,7 @@ class Model:
         """By path or URL, which is opened again when it is loaded; with all changes and their history."""
         edits = self.root._edits
         state = edits.state() if edits.history or edits.undone else None
-        return _reopened, (self.file, self._weights_folder, state)
+        return _reopened, (self.file, self._weights_folder, self.limit, state)
 
     def __repr__(self) -> str:
         return f"<Model {self.file.name}: {len(self.subgraphs)} subgraphs>"
@@ -289,15 +299,16 @@ class Model:
         return model_html(self)
 
 
-def _reopened(file: Source, weights: str | None, state: tuple[Any, ...] | None) -> Model:
+def _reopened(file: Source, weights: str | None, limit: int | None, state: tuple[Any, ...] | None) -> Model:
     model = Model(file, weights)
+    model.limit = limit
     if state is not None:
         model.root._edits.restore(state)
         model.source = model.root._edits.wire.source
     return model
 
 
-def open_model(file: Any, *, weights: str | os.PathLike[str] | None = None) -> Model:
+def open_model(file: Any, *, weights: str | os.PathLike[str] | None = None, limit: int | str | None = None) -> Model:
     """Opens a TFLite model of any version.
 
     Args:
@@ -305,17 +316,23 @@ def open_model(file: Any, *, weights: str | os.PathLike[str] | None = None) -> M
             with the ``remote`` extra whatever fsspec knows (``s3:``, ``gs:``, ``hf:``). A Model is returned as it is.
         weights: Folder of the model's weight files, where it has any; its own folder when left out. Names inside a
             model never lead out of it.
+        limit: Bytes of memory that it may ask for, such as ``8 << 30`` or ``"8G"``. Left out: 1 GiB, or 256 times its
+            own size if that is more. A Model keeps the limit from here on.
 
     Raises:
         UnsupportedFormatError: it is something else.
         CorruptFileError: its root cannot be read. Damage further in shows when it is reached; ``verify`` finds all.
     """
+    allowed = byte_count(limit)
     if isinstance(file, Model):
+        file.limit = file.limit if allowed is None else allowed
         return file
     if isinstance(file, (str, os.PathLike)):
-        real = os.path.realpath(os.fsdecode(file))  # the journal lies beside the file, not beside a link to it
+        real = os.path.realpath(checked_path(file))  # the journal lies beside the file, not beside a link to it
         if os.path.exists(f"{real}.unlite-undo"):
             from unlite.storage.journal import recover
 
             recover(real)
-    return Model(open_source(file), weights)
+    model = Model(open_source(file), weights)
+    model.limit = allowed
+    return model

@@ -17,6 +17,7 @@ from unlite.errors import UnsupportedOperatorError
 from unlite.onnx.opsets import types_of
 from unlite.onnx.translations import table
 from unlite.pytorch.exported import decomposing_where_needed
+from unlite.pytorch.mistakes import is_own_mistake
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,6 +43,8 @@ def export(module: fx.GraphModule, ends: Ends, graph: Subgraph, opset: int) -> i
         try:
             program = _captured(marked, ends, graph)
         except Exception as error:
+            if is_own_mistake(error):
+                raise
             raise _refusal("torch.export does not take it", error, graph, []) from error
         try:
             with _unread_functions():
@@ -54,6 +57,8 @@ def export(module: fx.GraphModule, ends: Ends, graph: Subgraph, opset: int) -> i
                     custom_translation_table=table(types_of(opset)),
                 )
         except torch.onnx.OnnxExporterError as error:
+            if is_own_mistake(error):
+                raise
             places = _places(program, _messages(error))
             raise _refusal(
                 "ONNX cannot say it, or PyTorch's exporter does not know how", error, graph, places

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from unlite.errors import SaveError, UnsupportedOperatorError
+from unlite.errors import InvalidValueError, SaveError, UnsupportedOperatorError
 
 if TYPE_CHECKING:
     import onnx
@@ -84,6 +84,10 @@ def load(path: str) -> None:
     import onnxruntime
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise InvalidValueError("ONNX Runtime takes only paths in UTF-8.", file=path) from None
     kinds: list[Any] = [*vars(state).values(), RuntimeError]
     failures = tuple(kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Exception))
     options = onnxruntime.SessionOptions()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from unlite.errors import CorruptFileError
+from unlite.errors import CorruptFileError, UnsupportedOperatorError
+from unlite.flatbuffers.view import UnknownUnion
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,12 +27,30 @@ CALLS = {
 LARGEST = 1 << 18  # operators, each call of a subgraph counted anew
 
 
+UNKNOWN_OPTIONS = "its options are of a type that the schema does not know"
+
+
+def known_options(operator: Operator) -> Any:
+    """The table of an operator's options; None where it has none.
+
+    Raises:
+        UnsupportedOperatorError: their type is one that the schema does not know.
+    """
+    options = operator.options
+    if isinstance(options, UnknownUnion):
+        raise UnsupportedOperatorError(
+            f"cannot be expressed: {UNKNOWN_OPTIONS}.", operators=(operator.label,), path=operator.label
+        )
+    return options
+
+
 def called(operator: Operator) -> list[Subgraph]:
     """The subgraphs that an operator runs. Raises CorruptFileError for one that the model does not have."""
     graphs = operator.subgraph.model.subgraphs
     found: list[Subgraph] = []
     for field in CALLS.get(operator.name, ()):
-        value: Any = operator.options[field] if operator.options is not None else None
+        options = known_options(operator)
+        value: Any = options[field] if options is not None else None
         for index in value if hasattr(value, "__iter__") else (value,):
             if not isinstance(index, int) or not 0 <= index < len(graphs):
                 raise CorruptFileError(f"{field}: there is no subgraph {index}.", path=operator.path)

@@ -18,7 +18,7 @@ from unlite.model.objects.tensor import check_quantizable
 from unlite.model.values.constants import spread
 from unlite.pytorch.activations import SATURATING, activated
 from unlite.pytorch.arithmetic.quantized import RANGES, dequantize, quantize
-from unlite.pytorch.calls import CALLS, reached
+from unlite.pytorch.calls import CALLS, known_options, reached
 from unlite.pytorch.constants import Constant
 from unlite.pytorch.dtypes import torch_dtype
 
@@ -69,8 +69,8 @@ def is_shuffled(operator: Operator) -> bool:
     """Whether a FULLY_CONNECTED has its weights in blocks."""
     return (
         operator.name == "FULLY_CONNECTED"
-        and operator.options is not None
-        and (operator.options["weights_format"] != "DEFAULT")
+        and (options := known_options(operator)) is not None
+        and (options["weights_format"] != "DEFAULT")
     )
 
 

@@ -7,7 +7,9 @@ DENSIFY, shapes) is computed here and only the result is kept.
 from __future__ import annotations
 
 from contextlib import suppress
-from math import prod
+from functools import cache
+from inspect import signature
+from math import inf, prod
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
@@ -16,6 +18,7 @@ from torch import fx
 from unlite.errors import CorruptFileError, UnliteError, UnsupportedOperatorError
 from unlite.pytorch.activations import activated
 from unlite.pytorch.bodies import Body
+from unlite.pytorch.bounded import Bounded
 from unlite.pytorch.calls import CALLS, reached
 from unlite.pytorch.carrying import Carrying, check_quantization, is_quantized
 from unlite.pytorch.constants import Constant, Names, from_array
@@ -82,8 +85,8 @@ class Lowering:
         self._given = custom or {}
         self._custom = {**CUSTOM, **(custom or {})}
         self._is_body = outer is not None
-        self.state: State = State() if outer is None else outer.state
-        self.tracer: Tracer = Tracer()
+        self.state: State = State(subgraph.model.memory_limit()) if outer is None else outer.state
+        self.tracer: Tracer = Tracer(subgraph.model.memory_limit())
         self.tracer.in_order = self.in_order
         self.root = torch.nn.Module()
         self.names = Names()
@@ -126,6 +129,8 @@ class Lowering:
                 self.buffers[item] = key
             else:
                 kept[key] = item
+                size = prod(item.shape) * item.dtype.itemsize
+                self.state.memory.spend(size, f"the constants, with {item.name!r:.60},", node.meta.get("path"))
                 register(self.root, key, item)
         state = register_state(self.root, self.buffers)
         module = ModelModule(self.root, graph, class_name=self.names.make(self._subgraph.name, "Model"))
@@ -290,7 +295,9 @@ class Lowering:
         except UnliteError as error:
             error.path = error.path or operator.label
             raise
-        except (RuntimeError, TypeError, ValueError, LookupError, ArithmeticError, AttributeError) as error:
+        except (RuntimeError, ValueError, LookupError, ArithmeticError) as error:
+            # What PyTorch says of shapes, sizes and axes that do not fit. AttributeError and TypeError are not among
+            # them: those are mistakes in an operator's function, and come out as what they are.
             raise UnsupportedOperatorError(
                 f"cannot be expressed: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
                 operators=(operator.label,),
@@ -310,7 +317,10 @@ class Lowering:
         if folded is not None:
             return [folded]
         function = self._function(operator)
-        result = function(*(self.tensor_of(value) for value in inputs), options=options)
+        check_inputs(function, inputs, operator)
+        arguments = [self.tensor_of(value) for value in inputs]
+        with Bounded(self._subgraph.model.memory_limit()):
+            result = function(*arguments, options=options)
         results = list(result) if isinstance(result, (tuple, list)) else [result]
         is_done = self._is_exact(operator) or name in OWN_ACTIVATION
         activation = "NONE" if is_done else options.get("fused_activation_function", "NONE")
@@ -351,13 +361,17 @@ class Lowering:
             dtype = self.carrying.dtype(outputs[0])
             return self.attribute(Constant(outputs[0].name, source.source, source.shape, dtype, source.numpy))
         options = Options(operator)  # tables that it makes are tensors too
-        with torch.no_grad():
+        limit = self._subgraph.model.memory_limit()
+        function = self._function(operator)
+        check_inputs(function, inputs, operator)
+        with torch.no_grad(), Bounded(limit):
             arguments = [None if constant is None else constant.tensor() for constant in constants]
-            result = self._function(operator)(*arguments, options=options)
+            result = function(*arguments, options=options)
             if not is_exact and operator.name not in OWN_ACTIVATION:
                 result = activated(result, options.get("fused_activation_function", "NONE"))
         if not isinstance(result, torch.Tensor) or result.dtype in NO_NUMPY:
             return None
+        limit.check(result.numel() * result.dtype.itemsize, f"a constant {list(result.shape)}", operator.label)
         return self.attribute(from_array(outputs[0].name, result.numpy()))
 
     def _mark(self, tensor: Tensor, value: Any) -> Any:
@@ -368,6 +382,34 @@ class Lowering:
             if fake is UNKNOWN or (value.guessed and tensor.shape and fake.ndim != len(tensor.shape)):
                 value.node.meta["val"] = self.tracer.fake(_example(tensor), self.carrying.dtype(tensor))
         return value
+
+
+def check_inputs(function: Callable[..., Any], inputs: Sequence[Any], operator: Operator) -> None:
+    """Raises UnsupportedOperatorError where an operator has fewer or more inputs than its function takes."""
+    needed, most = _takes(function)
+    reason = ""
+    if len(inputs) > most:
+        reason = f"it has {len(inputs)} inputs; {most} are known"
+    for place, name in enumerate(needed):
+        if place >= len(inputs) or (inputs[place] is None and name is not None):
+            reason = reason or f"input {place} ({name or 'an optional one'}) is left out, and needed"
+    if reason:
+        raise UnsupportedOperatorError(
+            f"cannot be expressed: {reason}.", operators=(operator.label,), path=operator.label
+        )
+
+
+@cache
+def _takes(function: Callable[..., Any]) -> tuple[tuple[str | None, ...], float]:
+    """The names of the inputs that a function needs, None where the value may be None; and how many it takes."""
+    try:
+        parameters = list(signature(function).parameters.values())
+    except (ValueError, TypeError):  # somebody's own, of a kind that does not tell
+        return (), inf
+    by_place = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.name != "options"]
+    needed = tuple(None if "None" in str(p.annotation) else p.name for p in by_place if p.default is p.empty)
+    many = any(p.kind is p.VAR_POSITIONAL for p in parameters)
+    return needed, inf if many else len(by_place)
 
 
 NO_NUMPY = (torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2)  # results are not folded: NumPy has no such type

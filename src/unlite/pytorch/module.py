@@ -23,6 +23,7 @@ def to_torch(
     integer_io: bool = False,
     requantize: str = "none",
     custom: Mapping[str, Callable[..., Any]] | None = None,
+    limit: int | str | None = None,
 ) -> fx.GraphModule:
     """A model as a ``torch.fx.GraphModule`` of plain torch calls.
 
@@ -40,6 +41,7 @@ def to_torch(
             quantized tensor (gradients pass through); ``"none"`` leaves them real.
         custom: Functions for custom operators, by custom code. Each is called as the built-in ones are: the inputs in
             order, and the keyword ``options``.
+        limit: Bytes of memory that the model may ask for, as for ``unlite.open``.
 
     Returns:
         The module. Call it with the inputs in the file's order; one output comes as a tensor, several as a tuple. Its
@@ -47,6 +49,7 @@ def to_torch(
 
     Raises:
         UnsupportedOperatorError: operators without a meaning here; all of them are listed.
+        MemoryLimitError: a tensor, or all constants together, would take more memory than the model may ask for.
     """
     from unlite.pytorch.carrying import Carrying
     from unlite.pytorch.layout.channels_first import record_ends, to_channels_first
@@ -57,7 +60,7 @@ def to_torch(
     _check_choice("requantize", requantize, ("none", "round"))
     if quantized == "exact" and (integer_io or requantize != "none"):
         raise InvalidValueError("integer_io and requantize are for quantized='float'; 'exact' is integers throughout.")
-    opened = open_model(model)
+    opened = open_model(model, limit=limit)
     graph = opened.signatures[signature].subgraph if signature is not None else opened.subgraphs[subgraph]
     carrying = Carrying(exact=quantized == "exact", rounds=requantize == "round", integer_ends=integer_io)
     module = lowered(graph, custom, carrying)

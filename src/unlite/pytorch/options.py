@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from unlite.errors import InvalidValueError
+from unlite.errors import CorruptFileError, InvalidValueError, UnknownFieldError
 from unlite.pytorch.arithmetic.quantized import RANGES
+from unlite.pytorch.calls import known_options
 from unlite.pytorch.carrying import grid, is_quantized
 from unlite.pytorch.dtypes import torch_dtype
 
@@ -32,7 +33,7 @@ class Ends:
     def dtype(self) -> torch.dtype:
         """PyTorch's type of the stored values."""
         if self.tensor is None:
-            raise AttributeError("dtype")
+            raise CorruptFileError("an input or output that the operator needs is left out.")
         return torch_dtype(self.tensor.dtype, self.tensor.path)
 
     @property
@@ -75,6 +76,8 @@ class Ends:
         """The lowest and highest integer of its type."""
         if self.tensor is not None and self.tensor.dtype in RANGES:
             return RANGES[self.tensor.dtype]
+        if self.dtype.is_floating_point or self.dtype.is_complex or self.dtype is torch.bool:
+            raise InvalidValueError(f"{self.dtype} stands where integers are needed.", path=self._path or None)
         kind = torch.iinfo(self.dtype)
         return kind.min, kind.max
 
@@ -105,7 +108,7 @@ class Options:
         self.operator = operator
         self.lowering: Any = lowering
         self._values = values
-        self._table = operator.options if operator is not None else None
+        self._table = known_options(operator) if operator is not None else None
         self.inputs = [Ends(t) for t in operator.inputs] if operator is not None else []
         self.outputs = [Ends(t) for t in operator.outputs] if operator is not None else []
         self.intermediates = [Ends(t) for t in operator.intermediates] if operator is not None else []
@@ -116,7 +119,7 @@ class Options:
         if name in self._values:
             return self._values[name]
         if self._table is None:
-            raise AttributeError(f"{self.operator} has no options, {name!r} was asked for")
+            raise UnknownFieldError(f"the operator has no options; {name!r} is needed.", path=self._label)
         return self._table[name]
 
     def get(self, name: str, default: Any) -> Any:
@@ -160,7 +163,13 @@ class Options:
     @property
     def output(self) -> Ends:
         """Facts of the first output."""
+        if not self.outputs:
+            raise CorruptFileError("the operator has no output.", path=self._label)
         return self.outputs[0]
+
+    @property
+    def _label(self) -> str | None:
+        return self.operator.label if self.operator is not None else None
 
     @property
     def path(self) -> str:

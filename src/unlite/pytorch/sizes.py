@@ -191,7 +191,10 @@ def _gather(x: Any, indices: Any, options: Any) -> Any:
 
 def _pad(x: Any, paddings: Any, *rest: Any) -> Any:
     pairs = [(_whole(a), _whole(b)) for a, b in paddings]
-    made = np.empty([size + sum(pair) for size, pair in zip(x.shape, pairs, strict=True)], dtype=object)
+    shape = [size + sum(pair) for size, pair in zip(x.shape, pairs, strict=True)]
+    if not _is_small(shape):
+        return None
+    made = np.empty(shape, dtype=object)
     made.fill(rest[0].reshape(-1)[0] if len(rest) > 1 else 0)
     made[tuple(slice(a, a + size) for size, (a, _) in zip(x.shape, pairs, strict=True))] = x
     return made
@@ -199,12 +202,26 @@ def _pad(x: Any, paddings: Any, *rest: Any) -> Any:
 
 def _fill(dims: Any, value: Any, _: Any) -> Any:
     shape = [_whole(n) for n in dims]
-    return boxed([value.reshape(-1)[0]] * prod(shape), shape) if prod(shape) <= LARGEST else None
+    return boxed([value.reshape(-1)[0]] * prod(shape), shape) if _is_small(shape) else None
+
+
+def _tile(x: Any, counts: Any, _: Any) -> Any:
+    times = [_whole(n) for n in counts]
+    return np.tile(x, times) if _is_small([*x.shape, *times]) else None
+
+
+def _broadcast_to(x: Any, shape: Any, _: Any) -> Any:
+    wanted = [_whole(n) for n in shape]
+    return np.broadcast_to(x, wanted) if _is_small(wanted) else None
+
+
+def _is_small(shape: Sequence[int]) -> bool:
+    return all(size >= 0 for size in shape) and prod(shape) <= LARGEST
 
 
 def _range(start: Any, limit: Any, delta: Any, _: Any) -> Any:
     values = range(*(_whole(x.reshape(-1)[0]) for x in (start, limit, delta)))
-    return boxed(values, (len(values),)) if len(values) <= LARGEST else None
+    return boxed(values, (len(values),)) if not values[LARGEST:] else None
 
 
 def _unpack(x: Any, options: Any) -> Any:
@@ -245,8 +262,8 @@ FOLLOWED: dict[str, Callable[..., Any]] = {
     "TRANSPOSE": lambda x, axes, _: x.transpose([_whole(axis) for axis in axes]),
     "REVERSE_V2": lambda x, axes, _: np.flip(x, tuple(_whole(axis) for axis in axes.reshape(-1))),
     "BROADCAST_ARGS": _broadcast_args,
-    "BROADCAST_TO": lambda x, shape, _: np.broadcast_to(x, [_whole(n) for n in shape]),
-    "TILE": lambda x, counts, _: np.tile(x, [_whole(n) for n in counts]),
+    "BROADCAST_TO": _broadcast_to,
+    "TILE": _tile,
     "FILL": _fill,
     "RANGE": _range,
     "PAD": _pad,

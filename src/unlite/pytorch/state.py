@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import fx
 
 from unlite.errors import CorruptFileError
+from unlite.model.values.constants import check_shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from unlite.model.objects.operator import Operator
     from unlite.model.objects.tensor import Tensor
     from unlite.pytorch.constants import Constant
+    from unlite.storage.memory_limit import MemoryLimit
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,8 @@ class Variable:
 class State:
     """What the subgraphs of a model share while they are lowered: its variables, and the constants they read."""
 
-    def __init__(self) -> None:
+    def __init__(self, memory: MemoryLimit) -> None:
+        self.memory = memory
         self._variables: dict[Hashable, Variable] = {}
         self._initial: dict[Resource, torch.Tensor] = {}
         self._constants: dict[Hashable, Constant] = {}
@@ -64,6 +68,7 @@ class State:
         key = tensor.subgraph.index, tensor.index
         if key not in self._variables:
             shape = _fixed(tensor.shape)
+            self._spend(shape, dtype, tensor.name, tensor.path)
             initial = torch.full(shape, start, dtype=dtype) if start else None
             self._variables[key] = Variable(tensor.name, shape, dtype, initial, tensor)
         return self._variables[key]
@@ -71,7 +76,10 @@ class State:
     def of_operator(self, operator: Operator, name: str, shape: tuple[int, ...], dtype: torch.dtype) -> Variable:
         """A memory that belongs to an operator."""
         key = operator.subgraph.index, operator.index, name
-        return self._variables.setdefault(key, Variable(name, shape, dtype))
+        if key not in self._variables:
+            self._spend(shape, dtype, name, operator.path)
+            self._variables[key] = Variable(name, shape, dtype)
+        return self._variables[key]
 
     def of_resource(self, resource: Any, shape: Sequence[int], dtype: torch.dtype, path: str) -> Variable:
         """The memory behind a handle; made with ``shape`` and ``dtype`` where there is none yet."""
@@ -81,9 +89,14 @@ class State:
         if found is None:
             initial = self._initial.get(resource)
             size = _fixed(shape) if initial is None else tuple(initial.shape)
+            self._spend(size, dtype, resource.shared_name, path)
             found = Variable(resource.shared_name, size, dtype if initial is None else initial.dtype, initial)
             self._variables[resource] = found
         return found
+
+    def _spend(self, shape: Sequence[int], dtype: torch.dtype, name: str, path: str) -> None:
+        check_shape(shape, path)
+        self.memory.spend(prod(shape) * dtype.itemsize, f"the variable {name!r:.60}, {list(shape)},", path)
 
     def start_from(self, values: Mapping[Variable, torch.Tensor], other: State) -> None:
         """Takes the values that another state's resource variables have after a run as the initial ones."""

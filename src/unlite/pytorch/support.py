@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from unlite.errors import UnsupportedOperatorError
-from unlite.pytorch.calls import reached
+from unlite.flatbuffers.view import UnknownUnion
+from unlite.pytorch.calls import UNKNOWN_OPTIONS, reached
 from unlite.pytorch.carrying import is_quantized
 from unlite.pytorch.ops import CUSTOM, EXACT, EXACT_CUSTOM, MOVES, OPERATORS
 
@@ -53,6 +54,8 @@ def _reason(operator: Operator, custom: Mapping[str, Callable[..., Any]], exact:
     for dtype, plural in VALUELESS.items():
         if dtype in dtypes:
             return f"it works on {plural}, which PyTorch has no values for"
+    if isinstance(operator.options, UnknownUnion):
+        return UNKNOWN_OPTIONS
     if operator.name.startswith("HASHTABLE") and not operator.custom:
         return "PyTorch has no hash tables"
     if operator.name not in (custom if operator.custom else OPERATORS):

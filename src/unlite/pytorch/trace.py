@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
+from math import prod
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
@@ -17,10 +18,12 @@ from torch.fx.node import map_arg
 from torch.fx.proxy import GraphAppendingTracer
 
 from unlite.errors import InvalidValueError
+from unlite.model.values.constants import check_shape
 from unlite.pytorch.examples import UNKNOWN, example, example_result, holds_unknown
 
 if TYPE_CHECKING:
     from unlite.pytorch.constants import Constant
+    from unlite.storage.memory_limit import MemoryLimit
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -71,7 +74,9 @@ class Value(fx.Proxy):
 
     @property
     def ndim(self) -> int:
-        """Number of dimensions; known for every tensor."""
+        """Number of dimensions. Raises InvalidValueError where it depends on values."""
+        if self.fake is UNKNOWN:  # an AttributeError here would make fx record a call instead
+            raise InvalidValueError("the shape of a value depends on other values.")
         rank: int = self.fake.ndim
         return rank
 
@@ -104,8 +109,9 @@ class Value(fx.Proxy):
 class Tracer(GraphAppendingTracer):
     """Records calls, runs them on examples, and marks each node with the operator that made it."""
 
-    def __init__(self) -> None:
+    def __init__(self, memory: MemoryLimit | None = None) -> None:
         super().__init__(fx.Graph())
+        self.memory = memory
         self.place: Any = None  # what nodes are marked with: the operator at work
         self.in_order: Callable[[Value, tuple[int, ...]], Value] = lambda value, axes: cast(
             "Value", value.permute(*axes)
@@ -148,11 +154,21 @@ class Tracer(GraphAppendingTracer):
             return UNKNOWN
         if node.op == "call_method":
             target = getattr(type(args[0]), target)
-        return example_result(target, args, kwargs, guessed=node.meta["guessed"])
+        result = example_result(target, args, kwargs, guessed=node.meta["guessed"])
+        for value in result if isinstance(result, (tuple, list)) else (result,):
+            if isinstance(value, torch.Tensor):
+                self._check(value.shape, value.dtype)
+        return result
 
     def fake(self, shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
-        """An example of a tensor."""
+        """An example of a tensor. Raises CorruptFileError, MemoryLimitError where the file must not ask for it."""
+        check_shape(shape, "")
+        self._check(shape, dtype)
         return example(shape, dtype)
+
+    def _check(self, shape: Sequence[int], dtype: torch.dtype) -> None:
+        if self.memory is not None:
+            self.memory.check(prod(shape) * dtype.itemsize, f"a tensor {list(shape)}")
 
 
 def helper(function: F) -> F:
@@ -175,6 +191,9 @@ def helper(function: F) -> F:
 
 HELPERS: set[Callable[..., Any]] = set()
 """The functions that are helpers."""
+
+MOST_READ = 1 << 10
+"""Numbers read from a tensor while the module runs: each is a value of its own in the graph."""
 
 AXES: dict[Callable[..., Any], str] = {}
 """Helper -> what the order of axes means to it: the name of one of the four decorators below. Layouts go by this."""
@@ -229,6 +248,8 @@ def ints(x: Any) -> list[Any]:
     Python ints for constants of the file; stand-ins for sizes that were computed from shapes; for anything else
     stand-ins that are read from the tensor when the module runs (torch.export refuses those). Flattened.
     """
+    if isinstance(x.dtype, torch.dtype) and (x.dtype.is_floating_point or x.dtype.is_complex):
+        raise InvalidValueError(f"{x.dtype} stands where integers are needed.")
     if isinstance(x, torch.Tensor):
         return x.reshape(-1).tolist()
     from unlite.pytorch.sizes import numbers_of
@@ -239,6 +260,8 @@ def ints(x: Any) -> list[Any]:
     if x.constant is not None:
         return x.constant.numpy().reshape(-1).tolist()  # type: ignore[no-any-return]
     count = x.fake.numel()
+    if count > MOST_READ:
+        raise InvalidValueError(f"{count} numbers that the model computes are needed as sizes or axes.")
     flat: Any = read_ints(x)
     values = [flat[i] for i in range(count)]
     for value in values:

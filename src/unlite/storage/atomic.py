@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from unlite.errors import SaveError
 from unlite.storage.attributes import take_over
 from unlite.storage.leftovers import new_file, sweep
+from unlite.storage.paths import checked_path
 from unlite.storage.sink import FileSink, write_error
 from unlite.storage.source import MappedFile
 
@@ -60,7 +61,7 @@ def write_atomically(
     Raises:
         SaveError: the folder is not there, the disk is full, or it is not allowed.
     """
-    target = os.path.realpath(path)  # a link stays a link
+    target = os.path.realpath(checked_path(path))  # a link stays a link
     folder = os.path.dirname(target)
     is_there = os.path.exists(target)
     if is_there and not os.path.isfile(target):

@@ -8,10 +8,12 @@ What has a path, a URL, or its bytes can be pickled: whoever loads it opens the 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from functools import partial
 from struct import error as StructError  # noqa: N812 - a class, whatever its name
 
 from unlite.errors import CorruptFileError, InvalidTypeError, SaveError, TransferError, UnliteError
+from unlite.storage.paths import checked_path, read_unmapped
 
 TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
@@ -109,27 +111,28 @@ class MappedFile(MemorySource):
     _trim: Callable[[], object] | None = None
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
+        name = checked_path(path)
         try:
             self._file: BinaryIO = open(path, "rb")  # noqa: SIM115 - kept open for kernel copies, closed in close()
-        except (OSError, ValueError) as error:  # ValueError: a NUL in the path
-            reason = error.strerror if isinstance(error, OSError) else error
-            raise UnliteError(f"cannot be opened: {reason}.", file=os.fsdecode(path)) from error
-        super().__init__(self._mapped(os.fsdecode(path)), os.fsdecode(path))
+            mapped = self._mapped(name)
+        except OSError as error:
+            raise UnliteError(f"cannot be opened: {error.strerror or error}.", file=name) from error
+        super().__init__(mapped, name)
 
-    def _mapped(self, path: str) -> mmap.mmap | bytes:
+    def _mapped(self, name: str) -> mmap.mmap | bytes:
+        """The file in memory: mapped, or read where it is none that can be mapped; it is closed then."""
         import mmap
 
         found = os.fstat(self._file.fileno())
         self._version = found.st_size, found.st_mtime_ns
-        if not found.st_size:
-            return b""
-        try:
-            mapped = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
-        except (OSError, ValueError) as error:  # ValueError: it became empty
-            reason = error.strerror if isinstance(error, OSError) else error
-            raise UnliteError(
-                f"cannot be mapped into memory: {reason}.", file=path, hint="Copy it to a disk, or pass its bytes."
-            ) from error
+        mapped: mmap.mmap | None = None
+        if found.st_size:
+            # A file system may map nothing, and a file may have become shorter: it is read below.
+            with suppress(OSError, ValueError):
+                mapped = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
+        if mapped is None:
+            with self._file:
+                return read_unmapped(self._file, name)
         if hasattr(mmap, "MADV_RANDOM"):
             # Listing reads here and there; the kernel's read-ahead would load megabytes for it.
             mapped.madvise(mmap.MADV_RANDOM)

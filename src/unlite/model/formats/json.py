@@ -185,7 +185,10 @@ def from_json(text: Any, *, schema: str = NEWEST, tail: str | bool | None = None
         TextError: the text does not parse or does not fit the schema; it knows line, column and path.
     """
     if isinstance(text, dict):
-        text = json.dumps(text)
+        try:
+            text = json.dumps(text)
+        except (TypeError, ValueError, RecursionError) as error:  # a value that JSON has not; a dict inside itself
+            raise InvalidValueError(f"the dict cannot be written as JSON: {error}.") from None
     source, beside = _text_source(text)
     sink = MemorySink()
     build_model(source, sink, schema=schema, tail_file=_tail_choice(tail, beside))

@@ -16,9 +16,12 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 from unlite.errors import CorruptFileError, InvalidValueError, UnliteError, UnsupportedFormatError
 from unlite.model.formats.weights import Axes, LazyArrays, in_turn, keyed_constants, read_weights, values_of
 from unlite.model.model import open_model
-from unlite.model.values.dtypes import numpy_dtype
+from unlite.model.values.constants import check_shape
+from unlite.model.values.dtypes import WIDEST, numpy_dtype
 from unlite.model.values.requantize import has_real_values
 from unlite.storage.atomic import write_atomically
+from unlite.storage.memory_limit import MemoryLimit, byte_count
+from unlite.storage.paths import checked_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,7 +32,6 @@ if TYPE_CHECKING:
     from unlite.model.objects.tensor import Tensor
     from unlite.storage.sink import Sink
 
-WIDEST = 16  # bytes of the widest element, COMPLEX128
 WIDENED = ("BFLOAT16", "FLOAT8_E4M3FN", "FLOAT8_E5M2")
 TENSORS, LAYOUT = "unlite.tensors", "unlite.layout"
 """Keys of the header of a .safetensors: JSON of key -> tensor, such as ``subgraphs[0].tensors[3]``; order of axes."""
@@ -194,20 +196,24 @@ def _header(plan: dict[str, tuple[str, tuple[int, ...], np.dtype[Any]]], metadat
     return pack("<Q", len(text)) + text
 
 
-def open_weights(path: str | os.PathLike[str]) -> WeightFile:
+def open_weights(path: str | os.PathLike[str], *, limit: int | str | None = None) -> WeightFile:
     """The arrays of a ``.npz`` or ``.safetensors``, read when they are asked for.
+
+    Args:
+        path: The file.
+        limit: Bytes of memory that one array may take, as for ``unlite.open``.
 
     Raises:
         UnsupportedFormatError: it ends in something else, or is something else.
         CorruptFileError: it is damaged.
     """
-    target = os.fspath(path)
+    target = checked_path(path)
     if not os.path.isfile(target):
         raise UnliteError("is not there." if not os.path.exists(target) else "is no file.", file=target)
-    if target.endswith(".npz"):
-        return NpzFile(target)
-    if target.endswith(".safetensors"):
-        return SafetensorsFile(target)
+    if target.endswith((".npz", ".safetensors")):
+        opened: WeightFile = NpzFile(target) if target.endswith(".npz") else SafetensorsFile(target)
+        opened.limit = byte_count(limit)
+        return opened
     raise UnsupportedFormatError("weights are read from .npz, .safetensors and .pth.", file=target)
 
 
@@ -218,10 +224,12 @@ class WeightFile(LazyArrays):
         path: The file.
         layout: What the order of axes is called, where the file says it: ``tflite`` or ``torch``.
         metadata: What the header of a ``.safetensors`` says beside its arrays.
+        limit: Bytes of memory that one array may take; None for the rule of ``storage.memory_limit``.
     """
 
     def __init__(self, path: str) -> None:
         self.path = path
+        self.limit: int | None = None
         self.layout: str | None = None
         self.metadata: dict[str, str] = {}
         self._places: dict[str, Any] = {}
@@ -231,6 +239,9 @@ class WeightFile(LazyArrays):
 
     def __len__(self) -> int:
         return len(self._places)
+
+    def _memory(self) -> MemoryLimit:
+        return MemoryLimit(os.path.getsize(self.path), self.limit, self.path)
 
     def _damaged(self, error: object) -> CorruptFileError:
         return CorruptFileError(
@@ -243,38 +254,27 @@ class NpzFile(WeightFile):
 
     def __init__(self, path: str) -> None:
         super().__init__(path)
-        from zipfile import BadZipFile, ZipFile
+        from zipfile import ZipFile
 
         try:
             self._archive = ZipFile(path)
-        except (BadZipFile, OSError, ValueError, NotImplementedError) as error:
-            raise UnsupportedFormatError(f"is no .npz: {error}.", file=path) from error
+        except Exception as error:  # zipfile reads damaged directories in its own ways
+            raise UnsupportedFormatError(f"is no .npz: {_said(error)}.", file=path) from error
         for member in self._archive.infolist():
             if member.filename.endswith(".npy"):
                 self._places[member.filename[:-4]] = member
 
     def _read(self, key: str, read: Callable[[Any], Any]) -> Any:
-        import zlib
-        from zipfile import BadZipFile
-
         member = self._places[key]
         try:
             with self._archive.open(member) as file:
                 return read(file)
-        except (
-            BadZipFile,
-            zlib.error,
-            OSError,
-            ValueError,
-            EOFError,
-            NotImplementedError,
-            RuntimeError,
-            MemoryError,
-        ) as error:
-            raise self._damaged(f"{member.filename!r}: {error}") from error
+        except Exception as error:  # zipfile, its decompressors and NumPy's parser have errors of their own
+            raise self._damaged(f"{member.filename!r}: {_said(error)}") from error
 
     def _header(self, key: str) -> tuple[tuple[int, ...], np.dtype[Any]]:
         shape, dtype = self._read(key, _npy_header)
+        check_shape(shape, key)
         if dtype.hasobject or prod(shape) * dtype.itemsize > self._places[key].file_size:
             raise self._damaged(f"{key!r} claims to be {dtype} {list(shape)}")
         return shape, dtype
@@ -285,10 +285,17 @@ class NpzFile(WeightFile):
     def __getitem__(self, key: str) -> NDArray[Any]:
         import numpy as np
 
-        if self._header(key)[1].itemsize > WIDEST:
+        shape, dtype = self._header(key)
+        if dtype.itemsize > WIDEST:
             raise self._damaged(f"{key!r} holds no numbers")
+        self._memory().check(prod(shape) * dtype.itemsize, f"the array {key!r:.60}, {list(shape)},", key)
         array: NDArray[Any] = self._read(key, lambda file: np.lib.format.read_array(file, allow_pickle=False))
         return array
+
+
+def _said(error: Exception) -> str:
+    """What an error of a library says, on one line; its name where that is all."""
+    return str(error).strip().partition("\n")[0].rstrip(".") or type(error).__name__
 
 
 def _npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
@@ -314,8 +321,8 @@ class SafetensorsFile(WeightFile):
             with safe_open(path, framework="np") as checked:
                 self.metadata = checked.metadata() or {}
                 self.layout = self.metadata.get(LAYOUT)
-        except (SafetensorError, OSError) as error:
-            raise UnsupportedFormatError(f"is no .safetensors: {error}.", file=path) from error
+        except (SafetensorError, OSError, ValueError) as error:
+            raise UnsupportedFormatError(f"is no .safetensors: {_said(error)}.", file=path) from error
         self._source = MappedFile(path)
         (length,) = unpack("<Q", self._source.view(0, 8))
         header = json.loads(bytes(self._source.view(8, length)))
@@ -324,7 +331,9 @@ class SafetensorsFile(WeightFile):
         self._start = 8 + length
 
     def shape_of(self, key: str) -> tuple[int, ...]:
-        return tuple(self._places[key]["shape"])
+        shape = tuple(self._places[key]["shape"])
+        check_shape(shape, key)
+        return shape
 
     def trim(self) -> None:
         self._source.trim()
@@ -343,5 +352,5 @@ class SafetensorsFile(WeightFile):
         else:
             raise InvalidValueError(f"no tensor is of type {name}.", file=self.path, path=key)
         stored: NDArray[Any] = np.frombuffer(self._source.view(self._start + start, end - start), dtype)
-        shaped: NDArray[Any] = stored.reshape(place["shape"])
+        shaped: NDArray[Any] = stored.reshape(self.shape_of(key))
         return shaped

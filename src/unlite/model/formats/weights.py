@@ -54,15 +54,22 @@ class Unfolding:
 
     def __init__(self, model: Model) -> None:
         self._model = model
+        self._memory = model.memory_limit()
         self._work = 0
 
     def add(self, tensor: Tensor, more: int = 0) -> None:
-        """Counts the values of a tensor. Raises CorruptFileError where there are out of all proportion many."""
-        self._work += tensor.nbytes + more
+        """Counts the values of a tensor, and what else is read of it: names and scales.
+
+        Raises:
+            MemoryLimitError: all values together would take more memory than the file may ask for.
+            CorruptFileError: there are far more names and scales than the file can hold.
+        """
+        self._memory.spend(tensor.nbytes, "the constants, which share their bytes or are sparse,", tensor.path)
+        self._work += more
         held = self._model.file.size + sum(file.size for file in self._model._weight_files.values())
         if self._work > UNFOLDED * held + UNFOLDED_LEAST:
             raise CorruptFileError(
-                "tensors share their bytes so often that all values together are out of all proportion.",
+                "tensors share their names and scales so often that they are far more than the file can hold.",
                 file=self._model.file.name,
                 path=tensor.path,
             )
@@ -314,7 +321,8 @@ def prepare(tensor: Tensor, array: NDArray[Any]) -> tuple[NDArray[np.generic], i
     if _same(values, tensor.numpy()):
         return None
     if tensor.is_sparse:
-        sparsify(values, tensor._table["sparsity"], f"{tensor.path}.sparsity")  # refuses before anything is changed
+        limit = tensor.subgraph.model.memory_limit()
+        sparsify(values, tensor._table["sparsity"], f"{tensor.path}.sparsity", limit)  # refuses before any change
     return values, clipped
 
 

@@ -7,14 +7,15 @@ JSON for everything; words without quotes for strings and enums; ``null`` takes 
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
-from unlite.errors import InvalidTypeError, InvalidValueError, UnliteError
+from unlite.errors import InvalidTypeError, InvalidValueError, NoSuchIndexError, UnliteError
 from unlite.flatbuffers import schema as s
 from unlite.model.objects.tensor import is_packed
 from unlite.model.values.packing import unpack_bits, unpack_strings
 from unlite.model.values.plain_values import read_npy
+from unlite.model.values.requantize import has_real_values
+from unlite.storage.paths import checked_path, read_unmapped
 
 if TYPE_CHECKING:
     import numpy as np
@@ -80,10 +81,10 @@ def content_bytes(text: str) -> Any:
 def read_bytes(path: str) -> bytes:
     """The content of a file. Raises UnliteError."""
     try:
-        with open(path, "rb") as file:
-            return file.read()
-    except (OSError, ValueError) as error:
-        raise UnliteError(f"cannot be opened: {getattr(error, 'strerror', None) or error}.", file=path) from error
+        with open(checked_path(path), "rb") as file:
+            return read_unmapped(file, path)
+    except OSError as error:
+        raise UnliteError(f"cannot be opened: {error.strerror or error}.", file=path) from error
 
 
 def load_npy(path: str) -> NDArray[Any]:
@@ -91,10 +92,10 @@ def load_npy(path: str) -> NDArray[Any]:
     import numpy as np
 
     try:
-        array = np.lib.format.open_memmap(os.fspath(path), mode="r")
+        array = np.lib.format.open_memmap(checked_path(path), mode="r")
     except OSError as error:
         raise UnliteError(f"cannot be opened: {error.strerror or error}.", file=path) from error
-    except (ValueError, EOFError) as error:
+    except Exception as error:  # NumPy's parser has errors of its own for damaged headers
         raise InvalidValueError(f"is no .npy that can be read: {error}", file=path) from error
     return array
 
@@ -121,6 +122,39 @@ def new_values(tensor: Tensor, text: str, several: bool) -> tuple[NDArray[np.gen
     if array.shape != tensor.shape:
         raise InvalidValueError(f"shape {list(tensor.shape)} is wanted, not {list(array.shape)}.", path=tensor.path)
     return prepare(tensor, array)
+
+
+def new_elements(tensor: Tensor, indices: tuple[int, ...], text: str) -> tuple[NDArray[np.generic], int] | None:
+    """The array to store where one element, or the part that indices lead to, is to change; as ``new_values``.
+
+    Args:
+        tensor: A constant.
+        indices: One for each axis, or fewer, from the first axis on.
+        text: ``@FILE.npy`` or JSON. Integers are stored values, numbers with a point are real ones.
+
+    Raises:
+        NoSuchIndexError: an index is past the end of its axis, or there are too many.
+    """
+    from unlite.model.formats.weights import prepare
+
+    shape = tensor.shape
+    fits = len(indices) <= len(shape) and all(-n <= i < n for i, n in zip(indices, shape, strict=False))
+    if not fits:
+        raise NoSuchIndexError(f"there is no element {list(indices)} in {list(shape)}.", path=tensor.path)
+    old = tensor.numpy()
+    part = _array(tensor, text)
+    if part.shape != shape[len(indices) :]:
+        raise InvalidValueError(
+            f"shape {list(shape[len(indices) :])} is wanted there, not {list(part.shape)}.",
+            path=tensor.path,
+            hint="An index for each axis leads to one number, as in data[0][1]=5.",
+        )
+    real = part.dtype != old.dtype and part.dtype.kind == "f" and has_real_values(tensor)
+    whole: NDArray[Any] = (tensor.dequantize() if real else old).copy()
+    if not real and part.dtype != old.dtype:
+        raise InvalidTypeError(f"{tensor.dtype} is wanted, not {text!r:.60}.", path=tensor.path)
+    whole[indices] = part if part.ndim or part.dtype.hasobject is False else part.item()
+    return prepare(tensor, whole)
 
 
 def _array(tensor: Tensor, text: str) -> NDArray[Any]:

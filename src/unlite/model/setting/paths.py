@@ -2,7 +2,8 @@
 
 A path has the schema's names, as in ``subgraphs[0].tensors[3].quantization.scale``. Entries are told by index, by name
 (in quotes, where it has brackets or quotes itself) or by ``*`` for all. Beyond the schema: ``tensors`` and
-``operators`` alone are those of the main subgraph; a tensor has ``data``; an operator has ``options`` and ``version``;
+``operators`` alone are those of the main subgraph; a tensor has ``data``, and that has elements; an operator has
+``options``, ``version``, and keys of its ``custom_options``;
 ``metadata[NAME]`` is the content of an entry. Values: see ``path_values``.
 """
 
@@ -21,7 +22,8 @@ from unlite.model.objects.names import NamedSequence
 from unlite.model.objects.operator import Operator
 from unlite.model.objects.subgraph import Subgraph
 from unlite.model.objects.tensor import Tensor
-from unlite.model.setting.path_values import content_bytes, field_value, new_values, string_value
+from unlite.model.setting.custom_options import CustomOptions
+from unlite.model.setting.path_values import content_bytes, field_value, new_elements, new_values, string_value
 from unlite.model.values.constants import store_span
 from unlite.model.values.plain_values import plain_content
 
@@ -126,6 +128,11 @@ def assign_path(model: Any, text: str) -> Change:
         )
     value = rest[1:].strip()
     try:
+        at = _data_part(parts)
+        if at is not None and at < len(parts) - 1:
+            tensors = list(walk(model, parts[:at]))
+            if tensors and all(isinstance(owner, Tensor) for owner in tensors):
+                return _assign_elements(path, tensors, parts[at + 1 :], value)
         owners = list(walk(model, parts[:-1], create=True))
         several = any(part.kind == "all" for part in parts[:-1])
         if parts[-1] == Part("field", "data") and owners and all(isinstance(owner, Tensor) for owner in owners):
@@ -133,10 +140,18 @@ def assign_path(model: Any, text: str) -> Change:
         count = 0
         for owner in owners:
             count += _assign(owner, parts[-1], value)
+        if not count:
+            raise NotFoundError("no place was changed: the list that [*] stands for is empty.")
         return Change(path, count)
     except UnliteError as error:
         error.path = error.path or path
         raise
+
+
+def _data_part(parts: Sequence[Part]) -> int | None:
+    """Where ``data`` stands, if anything but indices follows it or nothing at all."""
+    places = [i for i, part in enumerate(parts) if part == Part("field", "data")]
+    return places[-1] if places and all(part.kind != "field" for part in parts[places[-1] + 1 :]) else None
 
 
 # -- finding the place ---------------------------------------------------------------------------------------------
@@ -181,6 +196,10 @@ def _child(owner: Any, name: str) -> Any:
             return owner.signatures
     if isinstance(owner, Subgraph) and name in ("tensors", "operators"):
         return getattr(owner, name)
+    if isinstance(owner, Operator) and name == "custom_options":
+        return CustomOptions(owner)
+    if isinstance(owner, CustomOptions):
+        return owner.inside(name)
     if isinstance(owner, Operator) and name == "options":
         if owner.options is None:
             raise NotFoundError(f"{owner.label} has no options.")
@@ -226,6 +245,8 @@ def table_of(owner: Any, name: str) -> v.Table | v.Struct:
 
 
 def _entry(sequence: Any, part: Part) -> Any:
+    if isinstance(sequence, CustomOptions):
+        return sequence.inside(part.value)
     if isinstance(sequence, Metadata):
         if part.kind == "name":
             raise InvalidTypeError(
@@ -246,6 +267,9 @@ def _entry(sequence: Any, part: Part) -> Any:
 
 def _assign(owner: Any, part: Part, value: str) -> int:
     """Assigns to a field or entry of one object; the number of places."""
+    if isinstance(owner, CustomOptions) and part.kind != "all":
+        owner.inside(part.value).set(value)
+        return 1
     if part.kind != "field":
         return _assign_entry(owner, part, value)
     name = str(part.value)
@@ -330,4 +354,23 @@ def _assign_several(path: str, tensors: list[Tensor], value: str) -> Change:
             tensor.data, outside = prepared
             clipped += outside
         count += 1
+    if not count:
+        raise InvalidValueError(
+            f"no place was changed: none of the {skipped} tensors holds a float constant.",
+            hint="[*] is for float constants; name an integer tensor to change it: tensors[NAME].data=...",
+        )
     return Change(path, count, skipped, clipped)
+
+
+def _assign_elements(path: str, tensors: list[Tensor], indices: Sequence[Part], value: str) -> Change:
+    """One element of a constant, or the part of it that indices lead to."""
+    if len(tensors) > 1:
+        raise InvalidValueError("elements are assigned in one tensor at a time.", hint="Name it instead of [*].")
+    if not all(part.kind == "index" for part in indices):
+        raise InvalidTypeError("elements are told by numbers.", hint="Such as: tensors[3].data[0][1]=5")
+    (tensor,) = tensors
+    prepared = new_elements(tensor, tuple(int(part.value) for part in indices), value)
+    if prepared is None:
+        return Change(path, 1)
+    tensor.data, clipped = prepared
+    return Change(path, 1, clipped=clipped)

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from unlite.errors import CorruptFileError, InvalidTypeError, InvalidValueError
 from unlite.model.objects.tensor import check_quantizable, check_values, is_packed
-from unlite.model.values.dtypes import BITS, elements, numpy_dtype, stored_bytes
+from unlite.model.values.dtypes import BITS, MOST, WIDEST, elements, numpy_dtype, stored_bytes
 from unlite.model.values.packing import pack_bits, pack_strings, unpack_bits, unpack_strings
 from unlite.model.values.sparsity import densify, sparsify
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
@@ -28,8 +30,7 @@ def load(tensor: Tensor) -> NDArray[np.generic]:
 
     data = tensor._constant().view()
     shape, dtype = tensor.shape, tensor.dtype
-    if len(shape) > MOST_DIMENSIONS or any(size < 0 for size in shape):
-        raise CorruptFileError(f"a shape of {str(list(shape))[:60]} is impossible.", path=tensor.path)
+    check_shape(shape, tensor.path)
     if dtype == "STRING":
         strings = unpack_strings(data, tensor.path)
         _check_count(tensor, len(strings), elements(shape))
@@ -41,7 +42,8 @@ def load(tensor: Tensor) -> NDArray[np.generic]:
     if sparsity is not None:
         count = len(data) * 8 // (stored_bytes(dtype, 8) or 8)
         stored = unpack_bits(data, dtype, count) if is_packed(tensor) else _array(tensor, data, kind)
-        return densify(stored, sparsity, shape, f"{tensor.path}.sparsity", spare=8 // BITS[dtype])
+        limit = tensor.subgraph.model.memory_limit()
+        return densify(stored, sparsity, shape, f"{tensor.path}.sparsity", limit, spare=8 // BITS[dtype])
     if len(data) != stored_bytes(dtype, elements(shape)):
         raise CorruptFileError(
             f"{len(data)} bytes are stored, {dtype} {list(shape)} takes {stored_bytes(dtype, elements(shape))}.",
@@ -53,6 +55,16 @@ def load(tensor: Tensor) -> NDArray[np.generic]:
     values = values.reshape(shape)
     values.flags.writeable = False
     return values
+
+
+def check_shape(shape: Sequence[int], path: str) -> None:
+    """Raises CorruptFileError if no array can have this shape, not even one with a size of 0 somewhere."""
+    if (
+        len(shape) > MOST_DIMENSIONS
+        or any(size < 0 for size in shape)
+        or elements([size for size in shape if size]) * WIDEST >= MOST
+    ):
+        raise CorruptFileError(f"no array can have the shape {str(list(shape))[:60]}.", path=path)
 
 
 def _array(tensor: Tensor, data: memoryview, kind: np.dtype[np.generic]) -> NDArray[np.generic]:
@@ -78,6 +90,9 @@ def dequantized(tensor: Tensor) -> NDArray[np.float32]:
     quantization = check_quantizable(tensor)
     values = tensor.numpy()
     scale, zero_point = spread(tensor, quantization)
+    if tensor.is_sparse:  # few bytes may stand for many values
+        limit = tensor.subgraph.model.memory_limit()
+        limit.check(20 * values.size, f"dequantized values {list(values.shape)}", tensor.path)
     with np.errstate(over="ignore", invalid="ignore"):  # a scale may be huge, or no number at all
         return ((values.astype(np.float64) - zero_point) * scale).astype(np.float32)
 
@@ -168,7 +183,8 @@ def store(tensor: Tensor, value: Any) -> None:
             )
         check_values(tensor, array)
         if tensor.is_sparse:
-            array = sparsify(array, tensor._table["sparsity"], f"{tensor.path}.sparsity")
+            limit = tensor.subgraph.model.memory_limit()
+            array = sparsify(array, tensor._table["sparsity"], f"{tensor.path}.sparsity", limit)
         data = pack_bits(array, tensor.dtype) if is_packed(tensor) else np.ascontiguousarray(array).tobytes()
     _own_buffer(tensor, span).data = data
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 MOST = 1 << 63
+WIDEST = 16  # bytes of the widest element, COMPLEX128
 
 BITS: dict[str, int] = {
     "FLOAT32": 32,

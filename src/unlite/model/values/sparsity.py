@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-LEAVES = 1 << 31  # elements of the largest dense tensor
+    from unlite.storage.memory_limit import MemoryLimit
 
 
-def dense_positions(sparsity: Table, shape: tuple[int, ...], path: str, stored: int) -> NDArray[np.int64]:
+def dense_positions(
+    sparsity: Table, shape: tuple[int, ...], path: str, stored: int, limit: MemoryLimit
+) -> NDArray[np.int64]:
     """Where each stored value belongs in the flattened dense tensor. int64, [leaves].
 
     Args:
@@ -30,9 +32,11 @@ def dense_positions(sparsity: Table, shape: tuple[int, ...], path: str, stored: 
         shape: Of the dense tensor.
         path: The description's place, for messages.
         stored: How many values there are, or more: no level needs to have more entries than that, or than segments.
+        limit: How much memory the file may ask for.
 
     Raises:
         CorruptFileError: the description contradicts itself or the shape.
+        MemoryLimitError: it has far more levels than any tensor has.
     """
     import numpy as np
 
@@ -43,6 +47,7 @@ def dense_positions(sparsity: Table, shape: tuple[int, ...], path: str, stored: 
     _check_order(order, blocks, len(levels), rank, path)
     block_size = _block_sizes(order, blocks, levels, rank, path)
     most = max([stored, *(len(segments) for segments in _all_segments(levels))])
+    limit.check(8 * len(levels) * most, "a sparse pattern", path)
     # One column per level, grown level by level: positions of the nodes so far and their index at each level.
     positions = np.zeros(1, np.int64)
     indices: list[NDArray[np.int64]] = []
@@ -68,26 +73,31 @@ def dense_positions(sparsity: Table, shape: tuple[int, ...], path: str, stored: 
 
 
 def densify(
-    values: NDArray[np.generic], sparsity: Table, shape: tuple[int, ...], path: str, spare: int = 1
+    values: NDArray[np.generic],
+    sparsity: Table,
+    shape: tuple[int, ...],
+    path: str,
+    limit: MemoryLimit,
+    spare: int = 1,
 ) -> NDArray[np.generic]:
     """The dense tensor: ``values`` at their places, zeros elsewhere. values: [leaves] -> ``shape``.
 
-    ``spare``: elements to a byte; where they share bytes, the last one may have some that are not used.
+    ``limit``: how much memory the file may ask for. ``spare``: elements to a byte; where they share bytes, the last
+    one may have some that are not used.
     """
     import numpy as np
 
-    positions = dense_positions(sparsity, shape, path, len(values))
+    count = elements(shape)
+    limit.check(count * values.dtype.itemsize, f"a sparse tensor made dense, {list(shape)},", path)
+    positions = dense_positions(sparsity, shape, path, len(values), limit)
     if not 0 <= len(values) - len(positions) < max(spare, 1):
         raise CorruptFileError(f"{len(values)} values are stored, the sparse pattern has {len(positions)}.", path=path)
-    count = elements(shape)
-    if count > LEAVES:
-        raise CorruptFileError(f"a dense tensor of {count} elements is impossible.", path=path)
     dense = np.zeros(count, values.dtype)
     dense[positions] = values[: len(positions)]
     return dense.reshape(shape)
 
 
-def sparsify(dense: NDArray[np.generic], sparsity: Table, path: str) -> NDArray[np.generic]:
+def sparsify(dense: NDArray[np.generic], sparsity: Table, path: str, limit: MemoryLimit) -> NDArray[np.generic]:
     """The values of a dense tensor that its sparse pattern stores. ``dense`` -> [leaves].
 
     Raises:
@@ -95,7 +105,7 @@ def sparsify(dense: NDArray[np.generic], sparsity: Table, path: str) -> NDArray[
     """
     import numpy as np
 
-    positions = dense_positions(sparsity, dense.shape, path, dense.size)
+    positions = dense_positions(sparsity, dense.shape, path, dense.size, limit)
     flat = dense.reshape(-1)
     rest = np.ones(flat.size, bool)
     rest[positions] = False

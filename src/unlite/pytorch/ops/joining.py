@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from unlite.errors import InvalidValueError
 from unlite.pytorch.arithmetic.exact import constant
 from unlite.pytorch.arithmetic.quantized import look_up
+from unlite.pytorch.bounded import MOST_PARTS
 from unlite.pytorch.trace import Value, helper, ints
 
 if TYPE_CHECKING:
@@ -29,20 +31,27 @@ def pack(*parts: Tensor, options: Options) -> Tensor:
     return torch.stack(parts, options.axis)
 
 
+def _count(number: int) -> int:
+    """How many outputs an operator says that it has. Raises InvalidValueError where that is out of all reason."""
+    if not 0 <= number <= MOST_PARTS:
+        raise InvalidValueError(f"the operator says that it has {number} outputs.")
+    return number
+
+
 def unpack(x: Tensor, *, options: Options) -> list[Tensor]:
     """The slices of x along ``axis``, without that axis. [n, D0, ...], axis 0 -> n of [D0, ...].
 
     Source: LiteRT tflite/kernels/unpack.cc.
     """
     parts = x.unbind(options.axis)
-    return [parts[i] for i in range(options.num)]
+    return [parts[i] for i in range(_count(options.num))]
 
 
 def split(axis: Tensor, x: Tensor, *, options: Options) -> list[Tensor]:
     """``num_splits`` equal parts of x along an axis. Source: LiteRT tflite/kernels/split.cc."""
     if options.num_splits == 1:
         return [x]
-    parts = x.chunk(options.num_splits, ints(axis)[0])
+    parts = x.chunk(_count(options.num_splits), ints(axis)[0])
     return [parts[i] for i in range(options.num_splits)]
 
 

@@ -69,7 +69,7 @@ def segment_sum(x: Tensor, segments: Any, *, options: Options) -> Tensor:
     Source: LiteRT tflite/kernels/segment_sum.cc, ResizeOutputTensor.
     """
     constant = segments.constant if isinstance(segments, Value) else None
-    count = None if constant is None else 1 + max(constant.numpy().tolist(), default=-1)
+    count = None if constant is None else 1 + max(ints(segments), default=-1)
     return sum_segments(x, segments, count)
 
 

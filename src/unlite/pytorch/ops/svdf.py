@@ -31,7 +31,7 @@ def remember_features(features: Tensor, memory: Tensor) -> Tensor:
     return torch.cat([memory[..., 1:], features.unsqueeze(-1)], dim=-1)
 
 
-def svdf(x: Any, feature_weight: Any, time_weight: Any, bias: Any, memory: Any, *, options: Options) -> Any:
+def svdf(x: Any, feature_weight: Any, time_weight: Any, bias: Any | None, memory: Any, *, options: Options) -> Any:
     """activate(sum of rank filters, each a sum over time of its features) + bias. x: [N, I] -> [N, U].
 
     feature_weight: [U * rank, I]; time_weight: [U * rank, T]; bias: [U]; memory: [N, T * U * rank].
@@ -73,7 +73,9 @@ def integer_svdf(  # noqa: PLR0917 - as many as it has
     return scale_twice(sums, factors[2], factors[3]), memory
 
 
-def svdf_exact(x: Any, feature_weight: Any, time_weight: Any, bias: Any, memory: Any, *, options: Options) -> Any:
+def svdf_exact(
+    x: Any, feature_weight: Any, time_weight: Any, bias: Any | None, memory: Any, *, options: Options
+) -> Any:
     """SVDF of integers, whose only activation is the range of the output, or with integer weights alone.
 
     Source: LiteRT tflite/kernels/internal/reference/svdf.h, EvalIntegerSVDF; svdf.cc, Prepare.

@@ -30,7 +30,7 @@ from unlite.pytorch.source.naming import MODULE_NAMES, Identifiers, class_name, 
 from unlite.pytorch.source.permutes import remove_permutes
 from unlite.pytorch.source.statements import Forward
 from unlite.pytorch.trace import HELPERS
-from unlite.pytorch.weights.origins import PLACES, module_origins, to_header
+from unlite.pytorch.weights.origins import PLACES, Origin, module_origins, to_header
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -78,8 +78,7 @@ def write_source(module: fx.GraphModule, subgraph: Subgraph, folder: str | os.Pa
     source = Writer(module, subgraph).source()
     names = module.meta[TENSORS]
     tensors = {key: names.get(stored.key, stored.key) for key, stored in source.tensors.items()}
-    origins = module_origins(module)
-    places = {key: origins[stored.key] for key, stored in source.tensors.items() if stored.key in origins}
+    places = _origins(module, source)
     target = os.fspath(folder)
     try:
         with open(os.path.join(target, SOURCE), "w", encoding="ascii", newline="\n") as file:
@@ -93,6 +92,22 @@ def write_source(module: fx.GraphModule, subgraph: Subgraph, folder: str | os.Pa
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise SaveError(f"cannot be written: {error}", file=target) from error
     return source
+
+
+def written_state(
+    module: fx.GraphModule, subgraph: Subgraph
+) -> tuple[dict[str, tuple[int, ...]], dict[str, Origin | None]]:
+    """What ``write_source`` would call the entries of the state: key -> shape, and key -> origin; nothing is written.
+
+    Keys without an origin are no constants of the file, such as the memory of a network.
+    """
+    source = Writer(module, subgraph).source()
+    return {key: tuple(stored.shape) for key, stored in source.tensors.items()}, _origins(module, source)
+
+
+def _origins(module: fx.GraphModule, source: Source) -> dict[str, Origin | None]:
+    origins = module_origins(module)
+    return {key: origins[stored.key] for key, stored in source.tensors.items() if stored.key in origins}
 
 
 def _values(module: fx.GraphModule, tensors: dict[str, Stored]) -> dict[str, torch.Tensor]:

@@ -107,8 +107,10 @@ def _origin(subgraph: Any, tensor: Any, axes: Any) -> Origin:
 def folder_origins(network: torch.nn.Module) -> dict[str, Origin | None] | None:
     """Key -> origin for a network out of a folder that ``unlite convert`` wrote; None for any other.
 
+    It is empty where the folder's ``model.safetensors`` does not tell, since something else was saved over it.
+
     Raises:
-        UnsupportedFormatError: the folder's ``model.safetensors`` is no longer what ``convert`` wrote.
+        UnsupportedFormatError: that file cannot be read.
     """
     names: dict[str, Any] = getattr(type(network).forward, "__globals__", {})
     path, loader = names.get("WEIGHTS"), names.get("load")
@@ -122,14 +124,7 @@ def folder_origins(network: torch.nn.Module) -> dict[str, Origin | None] | None:
             metadata = opened.metadata() or {}
     except (SafetensorError, OSError) as error:
         raise UnsupportedFormatError(f"cannot be read: {error}.", file=file) from error
-    origins = from_header(metadata, file)
-    if origins is None:
-        raise UnsupportedFormatError(
-            f"does not tell which tensor each entry is: {PLACES!r} is not in its header.",
-            file=file,
-            hint="Save re-trained weights to another file, and convert the model again.",
-        )
-    return origins
+    return from_header(metadata, file) or {}
 
 
 def in_file_order(values: NDArray[Any], shape: tuple[int, ...], axes: tuple[int, ...] | None) -> NDArray[np.generic]:

@@ -16,6 +16,7 @@ from unlite.model.values.sparsity import dense_positions
 from unlite.pytorch.weights.new_scales import Rescaling
 from unlite.pytorch.weights.origins import Origin, folder_origins, in_file_order, module_origins
 from unlite.pytorch.weights.plan import find_constant, plan_weights
+from unlite.pytorch.weights.state_origins import state_origins
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -94,6 +95,9 @@ def store_weights(
         raise InvalidTypeError(f"the network is a torch.nn.Module, not {type(module).__name__}.")
     opened = open_model(model)
     origins = module_origins(module) if isinstance(module, fx.GraphModule) else folder_origins(module)
+    if origins is not None and not origins and not isinstance(module, fx.GraphModule):
+        state = {key: as_numpy(value) for key, value in module.state_dict().items()}
+        origins = state_origins(opened, state, {}, opened.file.name)
     if origins:
         return _store_known(opened, module, origins, mapping or {}, new_scales)
     if isinstance(module, fx.GraphModule) and mapping is None:
@@ -171,6 +175,13 @@ def as_numpy(value: torch.Tensor) -> NDArray[Any]:
         plain = plain.float()
     array: NDArray[Any] = plain.contiguous().numpy()
     return array
+
+
+def widened(values: NDArray[Any]) -> NDArray[Any]:
+    """Values of types that only ml_dtypes knows (BFLOAT16, FLOAT8) as float32; others as they are."""
+    import numpy as np
+
+    return values.astype(np.float32) if values.dtype.name.startswith(("bfloat", "float8")) else values
 
 
 def _store_own(model: Model, net: torch.nn.Module, mapping: Mapping[str, Any], new_scales: bool) -> StoreReport:
@@ -312,9 +323,9 @@ def _storable(tensor: Tensor, values: NDArray[Any]) -> NDArray[Any]:
 
     if tensor.is_sparse:
         outside = np.ones(values.size, bool)
-        outside[dense_positions(tensor._table["sparsity"], tensor.shape, f"{tensor.path}.sparsity", values.size)] = (
-            False
-        )
+        limit = tensor.subgraph.model.memory_limit()
+        path = f"{tensor.path}.sparsity"
+        outside[dense_positions(tensor._table["sparsity"], tensor.shape, path, values.size, limit)] = False
         flat = np.array(values).reshape(-1)
         lost = outside & ~(np.abs(flat) <= ZERO * float(np.abs(flat).max(initial=0)))
         if lost.any():
