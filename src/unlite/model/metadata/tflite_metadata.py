@@ -27,9 +27,9 @@ ENTRY = "TFLITE_METADATA"
 IDENTIFIER = b"M001"
 LEAST = (1, 0, 0)
 
-# What came after version 1.0.0 of the metadata schema, and with which version. Source: the history in tflite-support,
-# metadata_schema.fbs, and the checks in metadata_version.cc there and in MediaPipe (1.4.0 and 1.4.1). Where those
-# programs do not look, such as custom_metadata (1.5.0) and files inside of tokenizer options, the history counts.
+# What came after version 1.0.0 of the metadata schema, and with which version. Source: the history in tflite-support's
+# metadata_schema.fbs. Its metadata_version.cc, which writers ask, answers the same for each of these; it does not look
+# at the files inside of tokenizer options, where the history counts.
 _FIELDS = {
     "SubGraphMetadata.input_process_units": (1, 1, 0),
     "SubGraphMetadata.output_process_units": (1, 1, 0),
@@ -208,6 +208,10 @@ def _checked(owner: Object, value: Any, path: str) -> dict[str, Any]:
         if field.type.base == s.UNION and inner is None:
             kinds = ", ".join(kind for kind in field.the_enum.values if kind != "NONE")
             raise InvalidValueError(f"{name}_type must be one of: {kinds}.", path=here)
+        is_list = field.type.base in (s.VECTOR, s.VECTOR64)
+        if isinstance(content, list) != is_list and (inner is not None or not is_list):
+            wanted = "a list is" if is_list else "one value, not a list, is"
+            raise InvalidTypeError(f"{wanted} wanted, not {content!r:.60}.", path=here)
         if isinstance(content, list):
             checked[name] = [_entry(field, inner, entry, f"{here}[{i}]") for i, entry in enumerate(content)]
         else:
