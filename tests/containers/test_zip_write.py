@@ -73,7 +73,15 @@ def test_what_nobody_changed_stays(method: int, kind: str, tmp_path: Path) -> No
         for name in ("labels.txt", "ä.bin"):
             one, two = old.getinfo(name), new.getinfo(name)
             assert old.read(name) == new.read(name)
-            for fact in ("date_time", "compress_type", "external_attr", "extra", "CRC", "compress_size", "create_system"):
+            for fact in (
+                "date_time",
+                "compress_type",
+                "external_attr",
+                "extra",
+                "CRC",
+                "compress_size",
+                "create_system",
+            ):
                 assert getattr(one, fact) == getattr(two, fact), fact
         for name, content in ("sub/vocab.txt", b"NEW\n"), ("more.txt", b"1"):
             info = new.getinfo(name)

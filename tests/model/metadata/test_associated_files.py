@@ -79,7 +79,9 @@ def test_nothing_is_left_behind(how: str, also: str, method: int, tmp_path: Path
     assert judged(out) == wanted
     assert (b"secret.txt" in out.read_bytes()) == (how == "replaced")
     opened = unlite.open(out)
-    assert opened.description == ("small" if also == "nothing" else "SMALL" if also == "patch" else "another description")
+    assert opened.description == (
+        "small" if also == "nothing" else "SMALL" if also == "patch" else "another description"
+    )
     assert not [finding for finding in opened.verify() if finding.severity == "error"]
 
 

@@ -47,7 +47,10 @@ from unlite.schema import load
         (b'{"names": ["a", "b"]}', ["a", "b"]),
         (b'{"1": "b", "0": "a"}', ["a", "b"]),
         # What older exporters wrote: a Python dict.
-        (b"{'stride': 32, 'names': {0: 'person', 1: \"driver's cab\", 2: 'it\\'s'}}", ["person", "driver's cab", "it's"]),
+        (
+            b"{'stride': 32, 'names': {0: 'person', 1: \"driver's cab\", 2: 'it\\'s'}}",
+            ["person", "driver's cab", "it's"],
+        ),
     ],
 )
 def test_text(content: bytes, labels: list[str]) -> None:
@@ -117,7 +120,11 @@ def test_what_the_metadata_names_comes_first() -> None:
 
 def test_the_only_file_that_fits() -> None:
     three, four = b"a\nb\nc\n", b"a\nb\nc\nd\n"
-    assert of(archived(dense_layer(), {"classes.txt": three, "words.txt": four})) == (["a", "b", "c"], "classes.txt", AXIS)
+    assert of(archived(dense_layer(), {"classes.txt": three, "words.txt": four})) == (
+        ["a", "b", "c"],
+        "classes.txt",
+        AXIS,
+    )
     assert of(archived(dense_layer(), {"one.txt": three, "two.txt": three})) is None
     assert of(archived(dense_layer(), {"words.txt": four})) is None
     assert of(archived(dense_layer(), {"weights.bin": three})) is None
@@ -126,7 +133,11 @@ def test_the_only_file_that_fits() -> None:
 
 def test_names_of_ultralytics() -> None:
     names = {"names": {"0": "a", "1": "b", "2": "c"}}
-    assert of(archived(dense_layer(), {"metadata.json": json.dumps(names).encode()})) == (list("abc"), "metadata.json", AXIS)
+    assert of(archived(dense_layer(), {"metadata.json": json.dumps(names).encode()})) == (
+        list("abc"),
+        "metadata.json",
+        AXIS,
+    )
     old = str({"stride": 32, "names": {0: "a", 1: "b", 2: "c"}}).encode()
     assert of(archived(dense_layer(), {"temp_meta.txt": old})) == (list("abc"), "temp_meta.txt", AXIS)
     model = unlite.open(dense_layer())

@@ -99,7 +99,10 @@ def test_flatc_reads_it(tmp_path: Path, shared: Path) -> None:
                 "output_tensor_metadata": [
                     {
                         "stats": {"max": ["inf"], "min": [-1.5]},
-                        "content": {"content_properties_type": "ImageProperties", "content_properties": {"color_space": "RGB"}},
+                        "content": {
+                            "content_properties_type": "ImageProperties",
+                            "content_properties": {"color_space": "RGB"},
+                        },
                     }
                 ]
             }
@@ -121,7 +124,10 @@ def test_values_that_do_not_fit() -> None:
         ({"subgraph_metadata": [3]}, "subgraph_metadata[0]"),
         ({"subgraph_metadata": [None]}, "subgraph_metadata[0]"),
         ({"associated_files": [{"type": "LABELS"}]}, "associated_files[0].type"),
-        ({"subgraph_metadata": [{"input_tensor_metadata": [{"content": {"content_properties": {}}}]}]}, "content_properties"),
+        (
+            {"subgraph_metadata": [{"input_tensor_metadata": [{"content": {"content_properties": {}}}]}]},
+            "content_properties",
+        ),
         ({"subgraph_metadata": [{"output_tensor_metadata": [{"stats": {"max": [None]}}]}]}, "stats.max[0]"),
         ({"subgraph_metadata": [{"output_tensor_metadata": [{"stats": {"max": ["big"]}}]}]}, "stats.max[0]"),
         ({"subgraph_metadata": [{"output_tensor_metadata": [{"stats": []}]}]}, "stats"),
@@ -139,7 +145,13 @@ def test_merging() -> None:
             {
                 "input_tensor_metadata": [
                     {"name": "x", "stats": {"max": [1, 2]}, "dimension_names": ["h", "w"]},
-                    {"name": "y", "content": {"content_properties_type": "AudioProperties", "content_properties": {"channels": 2}}},
+                    {
+                        "name": "y",
+                        "content": {
+                            "content_properties_type": "AudioProperties",
+                            "content_properties": {"channels": 2},
+                        },
+                    },
                 ]
             }
         ],
@@ -150,7 +162,12 @@ def test_merging() -> None:
             {
                 "input_tensor_metadata": [
                     {"stats": {"max": [3]}, "dimension_names": ["c"]},
-                    {"content": {"content_properties_type": "ImageProperties", "content_properties": {"color_space": "RGB"}}},
+                    {
+                        "content": {
+                            "content_properties_type": "ImageProperties",
+                            "content_properties": {"color_space": "RGB"},
+                        }
+                    },
                     {"name": "z"},
                 ]
             }
@@ -164,7 +181,10 @@ def test_merging() -> None:
                     {"name": "x", "stats": {"max": [3]}, "dimension_names": ["c"]},
                     {
                         "name": "y",
-                        "content": {"content_properties_type": "ImageProperties", "content_properties": {"color_space": "RGB"}},
+                        "content": {
+                            "content_properties_type": "ImageProperties",
+                            "content_properties": {"color_space": "RGB"},
+                        },
                     },
                     {"name": "z"},
                 ]
