@@ -161,10 +161,25 @@ def test_part_of_the_fields_from_json(model: Path, capsys: Capture) -> None:
         ('{"names": 1}', "Close: name"),
         ('{"metadata": 3}', "neither"),
         ('{"metadata": [{"name": "x", "kind": "bytes", "value": "zz"}]}', "metadata[0].value"),
-        ('{"metadata": [{"name": "CONVERSION_METADATA", "kind": "FlatBuffer", "value": {}}]}', "cannot be made"),
+        ('{"metadata": [{"name": "CONVERSION_METADATA", "kind": "FlatBuffer", "value": {"x": 1}}]}', "no field 'x'"),
+        ('{"metadata": [{"name": "own", "kind": "FlatBuffer", "value": {}}]}', "no schema is known"),
+        ('{"metadata": [{"name": "own", "kind": "text", "value": 3}]}', "no content of kind"),
     ):
         Path("f.json").write_text(text)
         assert message in refused(capsys, "m.tflite", "--from-json", "f.json", "-o", "never.tflite")
+
+
+def test_every_kind_of_entry_travels(shared: Path, tmp_path: Path, capsys: Capture) -> None:
+    """Text, and the FlatBuffers of other schemas, as well."""
+    given, out = shared / "models/mnist_conv_fc_int8.tflite", str(tmp_path / "out.tflite")
+    printed = said(capsys, str(given), "--json")
+    (tmp_path / "facts.json").write_text(printed)
+    said(capsys, str(shared / "reports/cls.tflite"), "--from-json", str(tmp_path / "facts.json"), "-o", out)
+    entries = [(entry["name"], entry["value"]) for entry in json.loads(printed)["metadata"]]
+    assert [name for name, _ in entries] == ["min_runtime_version", "CONVERSION_METADATA"]
+    assert [(e["name"], e["value"]) for e in json.loads(said(capsys, out, "--json"))["metadata"]] == entries
+    same = said(capsys, str(given), "--from-json", str(tmp_path / "facts.json"), "-o", out)
+    assert "saved\tcopied" in same
 
 
 def test_infinities_there_and_back(model: Path, capsys: Capture) -> None:

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from unlite.containers.zip_records import Record, read_directory
 from unlite.containers.zip_tail import ZipTail, find_zip_tail, safe_name, shifted
-from unlite.containers.zip_write import changed_archive, check_name, write_zip_tail
+from unlite.containers.zip_write import write_zip_tail
 from unlite.errors import (
     AmbiguousNameError,
     CorruptFileError,

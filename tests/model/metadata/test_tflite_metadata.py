@@ -1,4 +1,4 @@
-"""TFLITE_METADATA as plain values and back; the judges are flatc and the versions that tflite-support 0.4.4 computes."""
+"""TFLITE_METADATA as plain values and back; judges are flatc and the versions that tflite-support 0.4.4 computes."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ from unlite.errors import InvalidTypeError, InvalidValueError, LostFieldsError, 
 from unlite.flatbuffers import schema as s
 from unlite.flatbuffers import view as v
 from unlite.flatbuffers.wire import Wire
+from unlite.model.metadata.entries import SCHEMAS
 from unlite.schema import load
 
 if TYPE_CHECKING:
@@ -97,22 +98,42 @@ def write_fields(model: Model, fields: Mapping[str, Any]) -> None:
     Raises:
         InvalidValueError, InvalidTypeError: a value does not fit the schema; with its path.
     """
+    _store(model, ENTRY, build_metadata(fields), schema_root())
+
+
+def write_other_entry(model: Model, name: str, values: Mapping[str, Any]) -> None:
+    """Makes plain values the content of another entry that is a FlatBuffer, such as CONVERSION_METADATA.
+
+    Raises:
+        InvalidValueError, InvalidTypeError: there is no schema for entries of that name, or a value does not fit it.
+    """
+    if name not in SCHEMAS:
+        raise InvalidValueError(f"no schema is known for the entry {name!r}.", hint=f"Known: {', '.join(SCHEMAS)}.")
+    schema = load(SCHEMAS[name])
+    data = _build(schema.root, _checked(schema.root, values, ""), schema.file_identifier.encode())
+    _store(model, name, data, schema.root)
+
+
+def _store(model: Model, name: str, data: bytes, owner: Object) -> None:
     from unlite.storage.source import MemorySource
 
-    data = build_metadata(fields)
-    stored = model.metadata.decoded(ENTRY) if ENTRY in model.metadata else None
-    new = v.root_view(Wire(MemorySource(data)), schema_root())
+    stored = model.metadata.decoded(name) if name in model.metadata else None
+    new = v.root_view(Wire(MemorySource(data)), owner)
     if not isinstance(stored, v.Table) or plain_values(stored) != plain_values(new):
-        model.metadata[ENTRY] = data
+        model.metadata[name] = data
 
 
 def build_metadata(fields: Mapping[str, Any]) -> bytes:
     """The FlatBuffer of plain values, with the ``min_parser_version`` that they need."""
-    from unlite.flatbuffers.write import build
-
     values = _checked(schema_root(), fields, "")
     values["min_parser_version"] = ".".join(map(str, min_parser_version(values)))
-    return build(schema_root(), values, IDENTIFIER)
+    return _build(schema_root(), values, IDENTIFIER)
+
+
+def _build(owner: Object, values: Mapping[str, Any], identifier: bytes) -> bytes:
+    from unlite.flatbuffers.write import build
+
+    return build(owner, values, identifier)
 
 
 def min_parser_version(fields: Mapping[str, Any]) -> tuple[int, int, int]:
