@@ -354,3 +354,18 @@ def test_labels_of_one_of_several_outputs(shared: Path) -> None:
         set_labels(model, [str(i) for i in range(16)], output="classificators")
     set_labels(model, [f"n{i}" for i in range(16)])
     assert "associated_files" in read_fields(model)["subgraph_metadata"][0]["output_tensor_metadata"][0]
+
+
+def test_values_that_unfold_without_end_are_refused() -> None:
+    """Ten thousand offsets that all lead to one long string."""
+    tensor = {"name": "t", "dimension_names": ["d"] * 10_000}
+    data = bytearray(build_metadata({"subgraph_metadata": [{"input_tensor_metadata": [tensor]}]}))
+    vector = data.index((10_000).to_bytes(4, "little"))  # of dimension_names
+    first = int.from_bytes(data[vector + 4 : vector + 8], "little") + vector + 4
+    for number in range(10_000):
+        place = vector + 4 + 4 * number
+        data[place : place + 4] = (first - place).to_bytes(4, "little")
+    assert data[first : first + 5] == b"\1\0\0\0d"
+    data[first : first + 4] = (len(data) - first - 4 - 1).to_bytes(4, "little")
+    with pytest.raises(unlite.UnliteError, match="unfolds to many times its size"):
+        stored(bytes(data))

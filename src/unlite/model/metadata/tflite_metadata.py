@@ -10,7 +10,14 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from unlite.errors import InvalidTypeError, InvalidValueError, LostFieldsError, NotFoundError, UnliteError
+from unlite.errors import (
+    CorruptFileError,
+    InvalidTypeError,
+    InvalidValueError,
+    LostFieldsError,
+    NotFoundError,
+    UnliteError,
+)
 from unlite.flatbuffers import schema as s
 from unlite.flatbuffers import view as v
 from unlite.flatbuffers.wire import Wire
@@ -27,6 +34,7 @@ if TYPE_CHECKING:
 ENTRY = "TFLITE_METADATA"
 IDENTIFIER = b"M001"
 LEAST = (1, 0, 0)
+UNFOLDING, SMALLEST = 4, 4096  # values that bytes may unfold to: as many as a writer would store, and some
 
 # What came after version 1.0.0 of the metadata schema, and with which version. Source: the history in tflite-support's
 # metadata_schema.fbs. Its metadata_version.cc, which writers ask, answers the same for each of these; it does not look
@@ -189,23 +197,36 @@ def plain_values(table: v.Table) -> dict[str, Any]:
 
     Raises:
         LostFieldsError: there are fields that the schema does not know.
+        CorruptFileError: objects are shared so often that the values would be many times as large as the bytes.
     """
-    unknown = v.unknown_fields(table)
-    if unknown:
-        raise LostFieldsError([f"{v.path(table) or 'root'}, field id {number}" for number in unknown])
-    return {field.name: _plain(table[field.name]) for field in v.present(table)}
+    return _Unpacking(table).table(table)
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, v.Table):
-        return plain_values(value)
-    if isinstance(value, v.UnknownUnion):
-        raise LostFieldsError([f"{v.path(value)}, a union of unknown type"])
-    if isinstance(value, v.ScalarVector):
-        return value.tolist()
-    if isinstance(value, v.Vector):
-        return [_plain(entry) for entry in value]
-    return value
+class _Unpacking:
+    """One walk from a table down. Objects may be shared, so that a few bytes could unfold to any size."""
+
+    def __init__(self, root: v.Table) -> None:
+        self._left = UNFOLDING * root._wire.size + SMALLEST
+
+    def table(self, table: v.Table) -> dict[str, Any]:
+        unknown = v.unknown_fields(table)
+        if unknown:
+            raise LostFieldsError([f"{v.path(table) or 'root'}, field id {number}" for number in unknown])
+        return {field.name: self._value(table, table[field.name]) for field in v.present(table)}
+
+    def _value(self, owner: v.Table, value: Any) -> Any:
+        self._left -= len(value) if isinstance(value, (v.Vector, str)) else 1
+        if self._left < 0:
+            raise CorruptFileError("unfolds to many times its size: its parts overlap.", path=v.path(owner) or "root")
+        if isinstance(value, v.Table):
+            return self.table(value)
+        if isinstance(value, v.UnknownUnion):
+            raise LostFieldsError([f"{v.path(value)}, a union of unknown type"])
+        if isinstance(value, v.ScalarVector):
+            return value.tolist()
+        if isinstance(value, v.Vector):
+            return [self._value(owner, entry) for entry in value]
+        return value
 
 
 _NUMBERS = {"inf": float("inf"), "-inf": float("-inf"), "nan": float("nan")}
