@@ -131,6 +131,14 @@ def test_the_only_file_that_fits() -> None:
     assert of(dense_layer()) is None
 
 
+def test_what_the_metadata_names_as_something_else_is_no_label_file() -> None:
+    """As long as the labels are: a vocabulary, and scores for each class."""
+    three = b"a\nb\nc\n"
+    for kind, found in (("VOCABULARY", None), ("TENSOR_AXIS_SCORE_CALIBRATION", None), ("UNKNOWN", "words.txt")):
+        data = archived(described(associated_files=[{"name": "words.txt", "type": kind}]), {"words.txt": three})
+        assert of(data) == (found and (["a", "b", "c"], found, AXIS))
+
+
 def test_names_of_ultralytics() -> None:
     names = {"names": {"0": "a", "1": "b", "2": "c"}}
     assert of(archived(dense_layer(), {"metadata.json": json.dumps(names).encode()})) == (

@@ -13,7 +13,7 @@ from math import prod
 from typing import TYPE_CHECKING, NamedTuple
 
 from unlite.errors import InvalidValueError, UnliteError, UnsupportedFormatError
-from unlite.model.metadata.tflite_metadata import tensor_metadata
+from unlite.model.metadata.tflite_metadata import files_named, read_fields, tensor_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +32,7 @@ ENCODING_HINT = (
 MOST_CLASSES = 1 << 20
 # What is looked at where the metadata names no file, so that no archive costs more to show than its model.
 UNNAMED_BYTES, MOST_ENTRIES, MOST_OUTPUTS = 1 << 22, 200, 16
-TEXT_SUFFIXES = (".txt", ".names", ".labels", ".csv")
+TEXT_SUFFIXES = (".txt", ".names", ".labels")
 _MARKS = ((b"\xff\xfe\0\0", "utf-32"), (b"\0\0\xfe\xff", "utf-32"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 _NUMBERED = re.compile(r"\s*(\d{1,7})(?:\s*([:,])\s*|\s+)(\S.*)")
 _PYTHON_NAMES = re.compile(r"'names':\s*\{([^{}]*)\}")
@@ -255,7 +255,13 @@ def _only_fitting(model: Model, counts: set[int]) -> Labels | None:
     """The only text file of the archive whose lines are as many as there are classes."""
     fitting: list[Labels] = []
     problems: list[UnliteError] = []
+    try:
+        types = files_named(read_fields(model))
+    except UnliteError:
+        types = {}  # metadata is advice: what cannot be read says nothing
     for name, size in _unnamed(model, TEXT_SUFFIXES):
+        if types.get(name, "UNKNOWN") != "UNKNOWN":
+            continue  # a vocabulary, or the labels of another tensor
         try:
             names = _file_labels(model, name, size)
         except UnliteError as error:

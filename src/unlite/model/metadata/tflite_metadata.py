@@ -166,19 +166,19 @@ def _needs(owner: Object, fields: Mapping[str, Any]) -> Iterator[tuple[int, int,
                 yield from _needs(inner, entry)
 
 
-def files_named(fields: Mapping[str, Any]) -> list[str]:
-    """Names of all associated files that plain values mention, each once."""
-    return list(dict.fromkeys(_files_named(schema_root(), fields)))
+def files_named(fields: Mapping[str, Any]) -> dict[str, str]:
+    """All associated files that plain values mention: name -> type; of several types of one file the last."""
+    return dict(_files_named(schema_root(), fields))
 
 
-def _files_named(owner: Object, fields: Mapping[str, Any]) -> Iterator[str]:
+def _files_named(owner: Object, fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, value in fields.items():
         field = owner.by_name.get(name)
         inner = table_of(field, fields) if field is not None else None
         for entry in value if isinstance(value, list) else (value,):
             if inner is not None and isinstance(entry, Mapping):
                 if inner.name == "tflite.AssociatedFile" and entry.get("name"):
-                    yield str(entry["name"])
+                    yield str(entry["name"]), str(entry.get("type", "UNKNOWN"))
                 yield from _files_named(inner, entry)
 
 
