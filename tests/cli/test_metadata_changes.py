@@ -100,6 +100,16 @@ def test_any_file(model: Path, capsys: Capture) -> None:
     assert not Path("never.tflite").exists()
 
 
+def test_a_file_of_labels_that_nothing_names_is_pointed_at(model: Path, capsys: Capture) -> None:
+    assert main(["metadata", "m.tflite", "--set", "labels.txt=classes.txt", "-o", "out.tflite"]) == 0
+    assert "labels.txt fits the output 'y', but no metadata says so: --labels" in capsys.readouterr().err
+    field = 'subgraph_metadata[0].output_tensor_metadata[0].associated_files=[{"name": "labels.txt", "type": 2}]'
+    assert (
+        main(["metadata", "m.tflite", "--set", "labels.txt=classes.txt", "--set-field", field, "-o", "out.tflite"]) == 0
+    )
+    assert capsys.readouterr().err == ""
+
+
 def test_from_standard_input(model: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
     class Input:
         buffer = io.BytesIO(b"a\nb\nc\n")
