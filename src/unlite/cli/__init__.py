@@ -19,7 +19,7 @@ COMMANDS = {
     "c-array": "a model as a C array for microcontrollers",
     "weights": "all constants to .npz, .safetensors or .pth, and back",
     "set": "change fields and tensors",
-    "metadata": "metadata and associated files: show and extract",
+    "metadata": "labels, metadata and associated files: show, extract, change",
     "convert": "a model to PyTorch: source and weights, with a proof",
     "compare": "a model in LiteRT against its conversion, tensor by tensor",
     "dump": "every intermediate tensor of a run, with pictures and labels",

@@ -131,6 +131,7 @@ def _change(model: Model, arguments: argparse.Namespace) -> None:
         done.append(("labels", set_labels(model, labels, file_name(arguments.labels), arguments.labelled)))
     done += [(set_field(model, text), "set") for text in arguments.set_field]
     _warn_of_missing(model)
+    _offer_labels(model, [text.partition("=")[0] for text in arguments.set])
     with progress("saving", model.file.size) as advance:
         saved = model.save(arguments.output, drop_unknown=arguments.drop_unknown, progress=advance)
     if arguments.json:
@@ -152,6 +153,23 @@ def _warn_of_missing(model: Model) -> None:
         if name not in model.associated_files:
             shown = printable(name)
             print(f"The metadata names {shown}, which is not in the model: --set {shown}=FILE.", file=sys.stderr)
+
+
+def _offer_labels(model: Model, names: list[str]) -> None:
+    """Says how a file that fits an output as labels is named in the metadata, where readers look."""
+    from unlite.model.metadata.labels import labels_of_output, named_files
+
+    for tensor in model.main.outputs if names and len(model.subgraphs) else ():
+        try:
+            found = labels_of_output(model, tensor)
+        except UnliteError:
+            continue  # 'unlite show' says what is wrong with it
+        if found is not None and found.file in names and not named_files(model, tensor):
+            shown = printable(found.file)
+            print(
+                f"{shown} fits the output {printable(tensor.name)!r}, but no metadata says so: --labels names it, too.",
+                file=sys.stderr,
+            )
 
 
 def _read(path: str) -> bytes:

@@ -163,7 +163,11 @@ def check_name(name: object) -> str:
     """
     if not isinstance(name, str):
         raise InvalidValueError(f"the name of a file is text, not {name!r:.60}.")
-    if "\\" in name or name.endswith("/") or safe_name(name) != name:
+    try:
+        safe = "\\" not in name and not name.endswith("/") and safe_name(name) == name
+    except UnsafePathError:
+        safe = False
+    if not safe:
         raise UnsafePathError(
             f"{name!r:.80} is no name for a file in the model.",
             hint="Such as labels.txt or text/vocab.txt: relative, with forward slashes, without '..'.",

@@ -19,6 +19,7 @@ from unlite.model.metadata.tflite_metadata import (
     table_of,
     tensor_fields,
     write_fields,
+    write_other_entry,
 )
 
 if TYPE_CHECKING:
@@ -197,8 +198,10 @@ def _merge_entries(model: Model, document: dict[str, Any]) -> None:
             data = _content(kind, value, f"metadata[{number}].value")
             if name not in model.metadata or bytes(model.metadata[name]).rstrip(b"\0") != data.rstrip(b"\0"):
                 model.metadata[name] = data
-        elif kind == "FlatBuffer" and name not in model.metadata:
-            raise InvalidValueError(f"the entry {name!r} cannot be made from JSON.", path=f"metadata[{number}]")
+        elif isinstance(value, dict):
+            write_other_entry(model, name, value)
+        elif value is not None:
+            raise InvalidValueError(f"{value!r:.60} is no content of kind {kind!r:.20}.", path=f"metadata[{number}]")
 
 
 def _content(kind: str, value: str, path: str) -> bytes:

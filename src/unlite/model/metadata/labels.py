@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import islice
 from math import prod
 from typing import TYPE_CHECKING, NamedTuple
 
 from unlite.errors import InvalidValueError, UnliteError, UnsupportedFormatError
-from unlite.model.metadata.tflite_metadata import tensor_metadata
+from unlite.model.metadata.tflite_metadata import files_named, read_fields, tensor_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +30,9 @@ ENCODING_HINT = (
     "unlite metadata MODEL --labels FILE --encoding latin-1 -o OUT (also utf-16-le, cp1252, shift_jis, ...)."
 )
 MOST_CLASSES = 1 << 20
-TEXT_SUFFIXES = (".txt", ".names", ".labels", ".csv")
+# What is looked at where the metadata names no file, so that no archive costs more to show than its model.
+UNNAMED_BYTES, MOST_ENTRIES, MOST_OUTPUTS = 1 << 22, 200, 16
+TEXT_SUFFIXES = (".txt", ".names", ".labels")
 _MARKS = ((b"\xff\xfe\0\0", "utf-32"), (b"\0\0\xfe\xff", "utf-32"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 _NUMBERED = re.compile(r"\s*(\d{1,7})(?:\s*([:,])\s*|\s+)(\S.*)")
 _PYTHON_NAMES = re.compile(r"'names':\s*\{([^{}]*)\}")
@@ -181,7 +184,8 @@ def labels_of_output(model: Model, tensor: Tensor) -> Labels | None:
     """
     for name, kind in named_files(model, tensor):
         if name in model.associated_files:
-            return Labels(_file_labels(model, name), name, kind)
+            size = dict(model.associated_files.sizes())[name]
+            return Labels(_file_labels(model, name, size), name, kind)
     counts = class_counts(tensor)
     for found in carried_names(model):
         if len(found.names) in counts:
@@ -211,43 +215,55 @@ def named_files(model: Model, tensor: Tensor) -> list[tuple[str, str]]:
     return [(name, kind) for _, name, kind in files if kind in (AXIS, VALUE)]
 
 
-def _file_labels(model: Model, name: str) -> list[str]:
-    size = dict(model.associated_files.sizes()).get(name, 0)
+def _file_labels(model: Model, name: str, size: int) -> list[str]:
     shown = f"{model.file.name}: {name}"
     if size > LIMIT:
         raise UnsupportedFormatError(f"{size} bytes are too many for a file of labels.", file=shown)
     return read_labels(model.associated_files[name], shown)
 
 
+def _unnamed(model: Model, suffixes: tuple[str, ...]) -> Iterator[tuple[str, int]]:
+    """Files of the archive with one of these endings, and their sizes, up to a number of bytes in all."""
+    left = UNNAMED_BYTES
+    for name, size in dict(model.associated_files.sizes()).items():
+        if name.lower().endswith(suffixes) and size <= left:
+            left -= size
+            yield name, size
+
+
 def carried_names(model: Model) -> Iterator[Labels]:
     """Class names that stand as JSON, or as Python, in the archive or in a metadata entry."""
-    for name, size in model.associated_files.sizes():
-        if size <= LIMIT and name.lower().endswith((".json", "meta.txt")):
-            try:
-                found = _json_names(_decoded(model.associated_files[name], name, None))
-            except UnliteError:
-                continue
-            if found:
-                yield Labels(found, name, AXIS)
-    for name in model.metadata:
+    for name, _ in _unnamed(model, (".json", "meta.txt")):
         try:
-            data = bytes(model.metadata[name]).rstrip(b"\0")
-            found = _json_names(data.decode()) if data[:1] == b"{" and b'"names"' in data[:LIMIT] else None
-        except (UnliteError, UnicodeError):
+            found = _json_names(_decoded(model.associated_files[name], name, None))
+        except UnliteError:
             continue
         if found:
             yield Labels(found, name, AXIS)
+    for entry in islice(model.root["metadata"] or (), MOST_ENTRIES):
+        try:
+            buffer = model.buffers[entry["buffer"]]
+            data = bytes(buffer.data or b"") if 0 < buffer.nbytes <= UNNAMED_BYTES else b""
+            found = _json_names(data.rstrip(b"\0").decode()) if data[:1] == b"{" and b'"names"' in data else None
+        except (UnliteError, UnicodeError):
+            continue
+        if found:
+            yield Labels(found, entry["name"] or "", AXIS)
 
 
 def _only_fitting(model: Model, counts: set[int]) -> Labels | None:
     """The only text file of the archive whose lines are as many as there are classes."""
     fitting: list[Labels] = []
     problems: list[UnliteError] = []
-    for name, size in dict(model.associated_files.sizes()).items():
-        if size > LIMIT or not name.lower().endswith(TEXT_SUFFIXES):
-            continue
+    try:
+        types = files_named(read_fields(model))
+    except UnliteError:
+        types = {}  # metadata is advice: what cannot be read says nothing
+    for name, size in _unnamed(model, TEXT_SUFFIXES):
+        if types.get(name, "UNKNOWN") != "UNKNOWN":
+            continue  # a vocabulary, or the labels of another tensor
         try:
-            names = _file_labels(model, name)
+            names = _file_labels(model, name, size)
         except UnliteError as error:
             if "label" in name.lower():
                 problems.append(error)
@@ -263,7 +279,7 @@ def label_facts(model: Model) -> list[str]:
     """What is to be said of a model's labels, one line for each output that has some, and for each that lacks them."""
     facts: list[str] = []
     outputs = model.main.outputs if len(model.subgraphs) else ()
-    for tensor in outputs:
+    for tensor in outputs[:MOST_OUTPUTS]:
         of = f" for {tensor.name!r}" if len(outputs) > 1 else ""
         try:
             missing = [name for name, _ in named_files(model, tensor) if name not in model.associated_files]

@@ -10,10 +10,18 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from unlite.errors import InvalidTypeError, InvalidValueError, LostFieldsError, NotFoundError, UnliteError
+from unlite.errors import (
+    CorruptFileError,
+    InvalidTypeError,
+    InvalidValueError,
+    LostFieldsError,
+    NotFoundError,
+    UnliteError,
+)
 from unlite.flatbuffers import schema as s
 from unlite.flatbuffers import view as v
 from unlite.flatbuffers.wire import Wire
+from unlite.model.metadata.entries import SCHEMAS
 from unlite.schema import load
 
 if TYPE_CHECKING:
@@ -26,10 +34,11 @@ if TYPE_CHECKING:
 ENTRY = "TFLITE_METADATA"
 IDENTIFIER = b"M001"
 LEAST = (1, 0, 0)
+UNFOLDING, SMALLEST = 4, 4096  # values that bytes may unfold to: as many as a writer would store, and some
 
-# What came after version 1.0.0 of the metadata schema, and with which version. Source: the history in tflite-support,
-# metadata_schema.fbs, and the checks in metadata_version.cc there and in MediaPipe (1.4.0 and 1.4.1). Where those
-# programs do not look, such as custom_metadata (1.5.0) and files inside of tokenizer options, the history counts.
+# What came after version 1.0.0 of the metadata schema, and with which version. Source: the history in tflite-support's
+# metadata_schema.fbs. Its metadata_version.cc, which writers ask, answers the same for each of these; it does not look
+# at the files inside of tokenizer options, where the history counts.
 _FIELDS = {
     "SubGraphMetadata.input_process_units": (1, 1, 0),
     "SubGraphMetadata.output_process_units": (1, 1, 0),
@@ -97,22 +106,42 @@ def write_fields(model: Model, fields: Mapping[str, Any]) -> None:
     Raises:
         InvalidValueError, InvalidTypeError: a value does not fit the schema; with its path.
     """
+    _store(model, ENTRY, build_metadata(fields), schema_root())
+
+
+def write_other_entry(model: Model, name: str, values: Mapping[str, Any]) -> None:
+    """Makes plain values the content of another entry that is a FlatBuffer, such as CONVERSION_METADATA.
+
+    Raises:
+        InvalidValueError, InvalidTypeError: there is no schema for entries of that name, or a value does not fit it.
+    """
+    if name not in SCHEMAS:
+        raise InvalidValueError(f"no schema is known for the entry {name!r}.", hint=f"Known: {', '.join(SCHEMAS)}.")
+    schema = load(SCHEMAS[name])
+    data = _build(schema.root, _checked(schema.root, values, ""), schema.file_identifier.encode())
+    _store(model, name, data, schema.root)
+
+
+def _store(model: Model, name: str, data: bytes, owner: Object) -> None:
     from unlite.storage.source import MemorySource
 
-    data = build_metadata(fields)
-    stored = model.metadata.decoded(ENTRY) if ENTRY in model.metadata else None
-    new = v.root_view(Wire(MemorySource(data)), schema_root())
+    stored = model.metadata.decoded(name) if name in model.metadata else None
+    new = v.root_view(Wire(MemorySource(data)), owner)
     if not isinstance(stored, v.Table) or plain_values(stored) != plain_values(new):
-        model.metadata[ENTRY] = data
+        model.metadata[name] = data
 
 
 def build_metadata(fields: Mapping[str, Any]) -> bytes:
     """The FlatBuffer of plain values, with the ``min_parser_version`` that they need."""
-    from unlite.flatbuffers.write import build
-
     values = _checked(schema_root(), fields, "")
     values["min_parser_version"] = ".".join(map(str, min_parser_version(values)))
-    return build(schema_root(), values, IDENTIFIER)
+    return _build(schema_root(), values, IDENTIFIER)
+
+
+def _build(owner: Object, values: Mapping[str, Any], identifier: bytes) -> bytes:
+    from unlite.flatbuffers.write import build
+
+    return build(owner, values, identifier)
 
 
 def min_parser_version(fields: Mapping[str, Any]) -> tuple[int, int, int]:
@@ -137,19 +166,19 @@ def _needs(owner: Object, fields: Mapping[str, Any]) -> Iterator[tuple[int, int,
                 yield from _needs(inner, entry)
 
 
-def files_named(fields: Mapping[str, Any]) -> list[str]:
-    """Names of all associated files that plain values mention, each once."""
-    return list(dict.fromkeys(_files_named(schema_root(), fields)))
+def files_named(fields: Mapping[str, Any]) -> dict[str, str]:
+    """All associated files that plain values mention: name -> type; of several types of one file the last."""
+    return dict(_files_named(schema_root(), fields))
 
 
-def _files_named(owner: Object, fields: Mapping[str, Any]) -> Iterator[str]:
+def _files_named(owner: Object, fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for name, value in fields.items():
         field = owner.by_name.get(name)
         inner = table_of(field, fields) if field is not None else None
         for entry in value if isinstance(value, list) else (value,):
             if inner is not None and isinstance(entry, Mapping):
                 if inner.name == "tflite.AssociatedFile" and entry.get("name"):
-                    yield str(entry["name"])
+                    yield str(entry["name"]), str(entry.get("type", "UNKNOWN"))
                 yield from _files_named(inner, entry)
 
 
@@ -168,23 +197,36 @@ def plain_values(table: v.Table) -> dict[str, Any]:
 
     Raises:
         LostFieldsError: there are fields that the schema does not know.
+        CorruptFileError: objects are shared so often that the values would be many times as large as the bytes.
     """
-    unknown = v.unknown_fields(table)
-    if unknown:
-        raise LostFieldsError([f"{v.path(table) or 'root'}, field id {number}" for number in unknown])
-    return {field.name: _plain(table[field.name]) for field in v.present(table)}
+    return _Unpacking(table).table(table)
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, v.Table):
-        return plain_values(value)
-    if isinstance(value, v.UnknownUnion):
-        raise LostFieldsError([f"{v.path(value)}, a union of unknown type"])
-    if isinstance(value, v.ScalarVector):
-        return value.tolist()
-    if isinstance(value, v.Vector):
-        return [_plain(entry) for entry in value]
-    return value
+class _Unpacking:
+    """One walk from a table down. Objects may be shared, so that a few bytes could unfold to any size."""
+
+    def __init__(self, root: v.Table) -> None:
+        self._left = UNFOLDING * root._wire.size + SMALLEST
+
+    def table(self, table: v.Table) -> dict[str, Any]:
+        unknown = v.unknown_fields(table)
+        if unknown:
+            raise LostFieldsError([f"{v.path(table) or 'root'}, field id {number}" for number in unknown])
+        return {field.name: self._value(table, table[field.name]) for field in v.present(table)}
+
+    def _value(self, owner: v.Table, value: Any) -> Any:
+        self._left -= len(value) if isinstance(value, (v.Vector, str)) else 1
+        if self._left < 0:
+            raise CorruptFileError("unfolds to many times its size: its parts overlap.", path=v.path(owner) or "root")
+        if isinstance(value, v.Table):
+            return self.table(value)
+        if isinstance(value, v.UnknownUnion):
+            raise LostFieldsError([f"{v.path(value)}, a union of unknown type"])
+        if isinstance(value, v.ScalarVector):
+            return value.tolist()
+        if isinstance(value, v.Vector):
+            return [self._value(owner, entry) for entry in value]
+        return value
 
 
 _NUMBERS = {"inf": float("inf"), "-inf": float("-inf"), "nan": float("nan")}
@@ -208,6 +250,10 @@ def _checked(owner: Object, value: Any, path: str) -> dict[str, Any]:
         if field.type.base == s.UNION and inner is None:
             kinds = ", ".join(kind for kind in field.the_enum.values if kind != "NONE")
             raise InvalidValueError(f"{name}_type must be one of: {kinds}.", path=here)
+        is_list = field.type.base in (s.VECTOR, s.VECTOR64)
+        if isinstance(content, list) != is_list and (inner is not None or not is_list):
+            wanted = "a list is" if is_list else "one value, not a list, is"
+            raise InvalidTypeError(f"{wanted} wanted, not {content!r:.60}.", path=here)
         if isinstance(content, list):
             checked[name] = [_entry(field, inner, entry, f"{here}[{i}]") for i, entry in enumerate(content)]
         else:
