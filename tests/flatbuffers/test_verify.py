@@ -104,7 +104,7 @@ def test_size_prefix_counts_for_alignment(flatc: Flatc) -> None:
     builder.FinishSizePrefixed(builder.EndObject())
     data = bytes(builder.Output())
     assert data.index(struct.pack("<Q", 7)) % 8 == 0
-    assert check(flatc.schema, data, origin=4) == []
+    assert check(flatc.schema, data, size_prefixed=True) == []
     assert [e.path for e in check(flatc.schema, data[4:])] == ["big"]
 
 

@@ -106,15 +106,14 @@ class LiteRT:
             )
 
     def _on_disk(self, model: Model) -> str:
-        if model.path is not None and not model.is_changed and model.source is model.file and not model.origin:
+        if model.path is not None and not model.is_changed and model.source is model.file:
             return model.path
-        path = Path(self._folder.name, "model.tflite")
+        path, source = Path(self._folder.name, "model.tflite"), model.source
         if model.is_changed:
-            model.save(path)
+            model.save(path, rewrite=source is not model.file)  # LiteRT reads no size prefix, and version 3 only
         else:
-            source = model.source
             with path.open("wb") as file:
-                for start in range(model.origin, source.size, 1 << 24):
+                for start in range(0, source.size, 1 << 24):
                     file.write(source.view(start, min(1 << 24, source.size - start)))
         return str(path)
 

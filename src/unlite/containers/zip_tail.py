@@ -142,7 +142,10 @@ class ZipTail(NamedTuple):
                 content = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, entry.size + 1)
             except zlib.error as error:
                 raise CorruptFileError(
-                    f"the compressed bytes are damaged: {error}.", file=file, path=path, offset=entry.offset
+                    f"the compressed bytes are damaged: {error}.",
+                    file=file,
+                    path=path,
+                    offset=self.source.base + entry.offset,
                 ) from error
         else:
             raise UnsupportedFormatError(
@@ -156,7 +159,7 @@ class ZipTail(NamedTuple):
                 "the content has not the size and checksum that the directory says.",
                 file=file,
                 path=path,
-                offset=entry.offset,
+                offset=self.source.base + entry.offset,
             )
         return content
 
@@ -247,14 +250,16 @@ def _members(source: Source, end: EndRecord, records: list[Record]) -> tuple[Zip
                 "no file begins where the ZIP directory says.",
                 file=source.name,
                 path=f"ZIP entry {name!r}",
-                offset=header,
+                offset=source.base + header,
                 hint="The file looks cut or edited: fetch it again.",
             )
     spans.sort()
     spans.append((end.directory, end.directory))
     for (header, stop), (following, _) in pairwise(spans):
         if stop > following:
-            raise CorruptFileError("a file in the ZIP runs into what follows it.", file=source.name, offset=header)
+            raise CorruptFileError(
+                "a file in the ZIP runs into what follows it.", file=source.name, offset=source.base + header
+            )
     return tuple(members)
 
 

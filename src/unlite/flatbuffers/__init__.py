@@ -43,12 +43,16 @@ def open(file: object, schema: object, *, root: str | None = None, size_prefixed
         size_prefixed = False
         if source.size >= 12 and source.unpack(U32, 0)[0] == source.size - 4:
             size_prefixed = not expected or bytes(source.view(4, 4)) != expected
-    wire = Wire(source, 4 if size_prefixed else 0)
+    if size_prefixed:
+        from unlite.storage.window import Window
+
+        source = Window(source, 4)
+    wire = Wire(source)
     if expected and wire.identifier() != expected:
         raise UnsupportedFormatError(
             f"bears the identifier {wire.identifier()!r}, files of this schema bear {expected!r}.",
             file=source.name,
-            offset=wire.origin + 4,
+            offset=wire.in_file(4),
             hint="Check that the schema is the right one, or name the root table to read it all the same.",
         )
     return root_view(wire, owner)

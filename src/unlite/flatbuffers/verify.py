@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from unlite.flatbuffers.findings import Finding, Findings, OutOfWorkError
 from unlite.flatbuffers.walk import Job, Walk
-from unlite.flatbuffers.wire import U32
+from unlite.storage.window import Window
 
 if TYPE_CHECKING:
     from unlite.flatbuffers.schema import Object, Schema
@@ -22,7 +22,7 @@ def verify(
     source: Source,
     schema: Schema,
     *,
-    origin: int = 0,
+    size_prefixed: bool = False,
     root: Object | None = None,
     identifier: bytes = b"",
     limit: int = 100,
@@ -30,9 +30,9 @@ def verify(
     """What is wrong with a FlatBuffer: errors, then warnings, then notes. Without errors all of it can be read.
 
     Args:
-        source: Its bytes; other things may follow them.
+        source: Its bytes; other things may follow them. For a buffer that begins elsewhere: a Window.
         schema: What they should be.
-        origin: Where the buffer begins in the source (4 behind a size prefix).
+        size_prefixed: Whether the buffer's length, 4 bytes, stands in front of it.
         root: Type of the root table, where it is not the schema's.
         identifier: The four bytes that must follow the root offset; empty = any.
         limit: How many findings of each severity to tell; the rest is counted.
@@ -40,17 +40,24 @@ def verify(
     Raises:
         UnliteError: the schema is damaged, or the source cannot be fetched. Never because of a damaged FlatBuffer.
     """
-    return survey(source, origin, root or schema.root, identifier, limit).listed()
+    buffer = Window(source, 4) if size_prefixed else source
+    return survey(buffer, root or schema.root, identifier, limit, size_prefixed=size_prefixed).listed()
 
 
-def survey(source: Source, origin: int, root: Object, identifier: bytes, limit: int) -> Findings:
-    """The findings of ``verify``, and whether it saw everything."""
+def survey(source: Source, root: Object, identifier: bytes, limit: int, *, size_prefixed: bool = False) -> Findings:
+    """The findings of ``verify``, and whether it saw everything.
+
+    Args:
+        source: As in ``verify``, but without a size prefix.
+        root: Type of the root table.
+        identifier: As in ``verify``.
+        limit: As in ``verify``.
+        size_prefixed: Whether one stands in front of the source: writers align a buffer together with it.
+    """
     job = Job(source, Findings(limit))
-    walk = Walk(job, origin, source.size)
-    if origin >= 4 and source.size >= origin and source.unpack(U32, origin - 4)[0] == source.size - origin:
-        walk.base = origin - 4  # writers align a buffer together with its size prefix
+    walk = Walk(job, source, -4 if size_prefixed else 0)
     try:
         walk.buffer(root, identifier, None, 0)
     except OutOfWorkError as error:
-        job.findings.end(error, origin)
+        job.findings.end(error, source.base)
     return job.findings

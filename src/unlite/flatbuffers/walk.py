@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from unlite.flatbuffers import schema as s
 from unlite.flatbuffers.findings import Findings, Place, Severity, Work, words
 from unlite.flatbuffers.wire import I32, TABLE, U32, U64
+from unlite.storage.window import Window
 
 if TYPE_CHECKING:
     from unlite.flatbuffers.schema import Field, Object
@@ -59,31 +60,46 @@ class Layout:
 
 
 class Walk:
-    """The check of one buffer."""
+    """The check of one buffer.
 
-    def __init__(self, job: Job, origin: int, end: int) -> None:
+    Args:
+        job: What it shares with the checks of other buffers.
+        source: The buffer's bytes, from the first.
+        aligned_from: The place that alignment counts from: -4 behind a size prefix.
+    """
+
+    def __init__(self, job: Job, source: Source, aligned_from: int = 0) -> None:
         self.job = job
-        self.source = job.source
-        self.unpack = job.source.unpack
-        self.origin = origin
-        self.base = origin  # alignment counts from here
-        self.far_end = end  # what 64-bit offsets may reach
-        self.end = min(end, origin + MAX_SIZE - 1)
+        self.source = source
+        self.unpack = source.unpack
+        self.aligned_from = aligned_from
+        self.far_end = source.size  # what 64-bit offsets may reach
+        self.end = min(source.size, MAX_SIZE - 1)
         self.layouts: dict[tuple[int, int], Layout] = {}
 
     def say(self, severity: Severity, place: Place | None, offset: int, message: str) -> None:
         findings = self.job.findings
-        findings.add(severity, "" if findings.full(severity) else words(place), offset, message)
+        findings.add(severity, "" if findings.full(severity) else words(place), self.in_file(offset), message)
+
+    def alike(self, place: Place | None, offset: int, message: str) -> None:
+        self.job.findings.alike(message, words(place), self.in_file(offset))
+
+    def in_file(self, offset: int) -> int:
+        """Where a byte of the buffer lies in the whole file."""
+        return self.source.base + offset
+
+    def shown(self, offset: int) -> str:
+        """The same as a message says it."""
+        return f"0x{self.in_file(offset):X}"
 
     def buffer(self, root: Object, identifier: bytes, place: Place | None, depth: int) -> None:
-        size = self.end - self.origin
-        if size < MIN_SIZE:
-            self.say("error", place, self.origin, f"{max(size, 0)} bytes are too few for a FlatBuffer.")
+        if self.end < MIN_SIZE:
+            self.say("error", place, 0, f"{self.end} bytes are too few for a FlatBuffer.")
             return
-        found = bytes(self.source.view(self.origin + 4, 4))
+        found = bytes(self.source.view(4, 4))
         if identifier and found != identifier:
-            self.say("error", place, self.origin + 4, f"the identifier is {found!r}, not {identifier!r}.")
-        position = self.follow(self.origin, place)
+            self.say("error", place, 4, f"the identifier is {found!r}, not {identifier!r}.")
+        position = self.follow(0, place)
         if position:
             self.table(root, position, place, depth + 1)
 
@@ -107,14 +123,14 @@ class Walk:
             self.say(severity, (place, name) if name else place, position, message)
         end = self.end
         if position + layout.extent > end:
-            self.say("error", place, position, f"fields of the table lie past the end, 0x{end:X}.")
+            self.say("error", place, position, f"fields of the table lie past the end, {self.shown(end)}.")
         for check, field, slot, size, other in layout.checks:
             if position + slot + size <= end and position + other < end:
                 check(self, field, position + slot, position + other if other else 0, place, depth)
 
     def read_layout(self, owner: Object, vtable: int, position: int, place: Place | None) -> Layout | None:
-        if vtable < self.origin or vtable + 4 > self.end or (vtable - self.base) % 2:
-            self.say("error", place, position, f"the table's vtable cannot lie at byte {vtable:#x}.")
+        if vtable < 0 or vtable + 4 > self.end or (vtable - self.aligned_from) % 2:
+            self.say("error", place, position, f"the table's vtable cannot lie at byte {self.shown(vtable)}.")
             return None
         vtable_bytes, table_bytes = self.unpack(TABLE, vtable)
         if vtable_bytes < 4 or vtable_bytes % 2 or vtable + vtable_bytes > self.end:
@@ -127,17 +143,17 @@ class Walk:
         unknown = self.source.view(vtable + 4 + 2 * count, vtable_bytes - 4 - 2 * count)
         if bytes(unknown).strip(b"\0"):
             name = owner.name.rpartition(".")[2]
-            self.job.findings.alike(f"a {name} has fields that the schema does not know.", words(place), position)
+            self.alike(place, position, f"a {name} has fields that the schema does not know.")
         if vtable < position + table_bytes and position < vtable + vtable_bytes:
             layout.faults.append(("warning", "", "the table and its vtable overlap."))
         return layout
 
     def readable(self, what: str, position: int, size: int, end: int, place: Place | None) -> bool:
         """Whether the first bytes of something are aligned and inside; an error where they are not."""
-        if (position - self.base) % size:
+        if (position - self.aligned_from) % size:
             self.say("error", place, position, f"the {what} is not aligned to {size} bytes.")
         elif position + size > end:
-            self.say("error", place, position, f"the {what} reaches past the end, 0x{end:X}.")
+            self.say("error", place, position, f"the {what} reaches past the end, {self.shown(end)}.")
         else:
             return True
         return False
@@ -153,14 +169,14 @@ class Walk:
         return 0
 
     def follow_field(self, field: Field, at: int, place: Place | None) -> int:
-        if field.offset64 and (at - self.base) % 8:
+        if field.offset64 and (at - self.aligned_from) % 8:
             self.say("error", place, at, "the offset is not aligned to 8 bytes.")
         return self.follow(at, place, U64 if field.offset64 else U32)
 
     def wide(self, field: Field, at: int, _: int, place: Place | None, __: int) -> None:
         """A scalar or struct whose alignment the slot alone does not tell."""
         align = field.inline()[1]
-        if (at - self.base) % align:
+        if (at - self.aligned_from) % align:
             self.say("error", (place, field.name), at, f"is not aligned to {align} bytes.")
 
     def named_value(self, field: Field, at: int, _: int, place: Place | None, depth: int) -> None:
@@ -196,7 +212,7 @@ class Walk:
         (count,) = self.unpack(U32, position)
         stop = position + 4 + count
         if stop >= end:
-            self.say("error", place, position, f"the string claims {count} bytes: past the end, 0x{end:X}.")
+            self.say("error", place, position, f"the string claims {count} bytes: past the end, {self.shown(end)}.")
         elif self.source.view(stop, 1)[0]:
             self.say("error", place, stop, "the string does not end with a zero byte.")
         elif count <= self.job.text:
@@ -224,17 +240,17 @@ class Walk:
     def member(self, field: Field, kind: int, position: int, place: Place | None, depth: int) -> None:
         member = field.enum.member(kind) if field.enum is not None else None
         if member is None:
-            self.job.findings.alike(f"the schema knows no type {kind} here: not checked.", words(place), position)
+            self.alike(place, position, f"the schema knows no type {kind} here: not checked.")
         elif member.base == s.STRING:
             self.string(position, self.end, place)
         elif member.base == s.OBJ:
             owner = field.owner.schema.object(member.index)
             if not owner.is_struct:
                 self.table(owner, position, place, depth + 1)
-            elif (position - self.base) % owner.minalign:
+            elif (position - self.aligned_from) % owner.minalign:
                 self.say("error", place, position, f"the struct is not aligned to {owner.minalign} bytes.")
             elif position + owner.bytesize > self.end:
-                self.say("error", place, position, f"the struct reaches past the end, 0x{self.end:X}.")
+                self.say("error", place, position, f"the struct reaches past the end, {self.shown(self.end)}.")
 
     def vector_field(self, field: Field, at: int, type_at: int, place: Place | None, depth: int) -> None:
         place = place, field.name
@@ -253,7 +269,7 @@ class Walk:
         elif element != s.U_TYPE and field.enum is not None:
             self.named_values(field, start, count, place)
         elif field.nested and field.nested_object is not None:
-            Walk(self.job, start, start + count).buffer(field.nested_object, b"", place, depth)
+            Walk(self.job, Window(self.source, start, count)).buffer(field.nested_object, b"", place, depth)
 
     def span(self, field: Field, position: int, place: Place) -> tuple[int, int] | None:
         """First byte and number of a vector's elements; None and an error where they are not inside."""
@@ -265,13 +281,13 @@ class Walk:
         start = position + layout.size
         size, align = field.element()
         if start + count * size > end:
-            self.say("error", place, position, f"the vector claims {count} entries: past the end, 0x{end:X}.")
+            self.say("error", place, position, f"the vector claims {count} entries: past the end, {self.shown(end)}.")
             return None
-        if count and align > 4 and (start - self.base) % align:
+        if count and align > 4 and (start - self.aligned_from) % align:
             self.say("warning", place, start, f"the entries are not aligned to {align} bytes.")
-        elif count and field.align and (start - self.base) % field.align:
+        elif count and field.align and (start - self.aligned_from) % field.align:
             name = f"{field.owner.name.rpartition('.')[2]}.{field.name}"
-            self.job.findings.alike(f"{name} is not aligned to {field.align} bytes.", words(place), start)
+            self.alike(place, start, f"{name} is not aligned to {field.align} bytes.")
         return start, count
 
     def entries(self, start: int, count: int, place: Place, check: Callable[[int, Place], None]) -> None:

@@ -1,7 +1,7 @@
 """FlatBuffers on the wire: tables, vtables, offsets, vectors and strings, every step checked.
 
-Knows positions only: no schema, no names. Positions are absolute in the source; ``origin`` is where the
-buffer begins in it.
+Knows positions only: no schema, no names. Positions count from the start of the source, where the buffer begins; those
+in errors from the start of the file (``Source.base``).
 """
 
 from __future__ import annotations
@@ -32,15 +32,13 @@ class Wire:
     """Checked steps over one FlatBuffer.
 
     Args:
-        source: Its bytes.
-        origin: Where the buffer begins in the source (4 behind a size prefix).
+        source: Its bytes, from the first; other things may follow them. For a buffer that begins elsewhere: a Window.
     """
 
-    __slots__ = ("_visits", "_vtable_bytes", "_vtables", "origin", "size", "source", "unpack")
+    __slots__ = ("_visits", "_vtable_bytes", "_vtables", "size", "source", "unpack")
 
-    def __init__(self, source: Source, origin: int = 0) -> None:
+    def __init__(self, source: Source) -> None:
         self.source = source
-        self.origin = origin
         self.size = source.size
         self.unpack = source.unpack
         self._vtables: dict[int, tuple[int, ...]] = {}
@@ -48,29 +46,31 @@ class Wire:
         self._visits = 0
 
     def corrupt(self, message: str, offset: int) -> CorruptFileError:
-        """An error at ``offset``, for the caller to raise."""
-        return CorruptFileError(message, file=self.source.name, offset=offset, hint=DAMAGED)
+        """An error at ``offset``, for the caller to raise. Places that ``message`` tells are those ``in_file``."""
+        return CorruptFileError(message, file=self.source.name, offset=self.in_file(offset), hint=DAMAGED)
+
+    def in_file(self, offset: int) -> int:
+        """Where a byte of the source lies in the whole file."""
+        return self.source.base + offset
 
     def root(self) -> int:
         """Position of the root table."""
-        if self.size - self.origin < 8:
+        if self.size < 8:
             raise CorruptFileError(
-                f"{self.size - self.origin} bytes are too few for a FlatBuffer.",
-                file=self.source.name,
-                offset=self.origin,
+                f"{self.size} bytes are too few for a FlatBuffer.", file=self.source.name, offset=self.source.base
             )
-        return self.follow(self.origin)
+        return self.follow(0)
 
     def identifier(self) -> bytes:
         """The four bytes behind the root offset; they mean something only where the schema has an identifier."""
-        return bytes(self.source.view(self.origin + 4, 4)) if self.size >= self.origin + 8 else b""
+        return bytes(self.source.view(4, 4)) if self.size >= 8 else b""
 
     def follow(self, position: int) -> int:
         """Target of the 32-bit offset stored at ``position``."""
         (offset,) = self.unpack(U32, position)
         target: int = position + offset
         if offset == 0 or target >= self.size:
-            raise self.corrupt(f"offset {offset} at byte 0x{position:X} leads outside the file.", position)
+            raise self._astray(offset, position)
         return target
 
     def follow64(self, position: int) -> int:
@@ -78,8 +78,12 @@ class Wire:
         (offset,) = self.unpack(U64, position)
         target: int = position + offset
         if offset == 0 or target >= self.size:
-            raise self.corrupt(f"offset {offset} at byte 0x{position:X} leads outside the file.", position)
+            raise self._astray(offset, position)
         return target
+
+    def _astray(self, offset: int, position: int) -> CorruptFileError:
+        place = self.in_file(position)
+        return self.corrupt(f"offset {offset} at byte 0x{place:X} leads outside the file.", position)
 
     def slots(self, position: int) -> tuple[int, ...]:
         """Where the fields of the table at ``position`` lie, by field id, relative to it; 0 = absent."""
@@ -95,11 +99,13 @@ class Wire:
         return slots
 
     def _read_vtable(self, vtable: int, position: int) -> tuple[int, ...]:
-        if vtable < self.origin or vtable + 4 > self.size:
-            raise self.corrupt(f"the table at byte 0x{position:X} has its vtable outside the file.", position)
+        if vtable < 0 or vtable + 4 > self.size:
+            place = self.in_file(position)
+            raise self.corrupt(f"the table at byte 0x{place:X} has its vtable outside the file.", position)
         vtable_bytes, _ = self.unpack(TABLE, vtable)
         if vtable_bytes < 4 or vtable_bytes % 2 or vtable + vtable_bytes > self.size:
-            raise self.corrupt(f"the vtable at byte 0x{vtable:X} has an impossible size, {vtable_bytes}.", vtable)
+            place = self.in_file(vtable)
+            raise self.corrupt(f"the vtable at byte 0x{place:X} has an impossible size, {vtable_bytes}.", vtable)
         # Kept for later: without this bound, overlapping vtables would fill many times the file's size in memory.
         self._vtable_bytes += vtable_bytes
         if self._vtable_bytes > self.size:
@@ -121,9 +127,8 @@ class Wire:
         return position + 8, count
 
     def _too_long(self, count: int, position: int) -> CorruptFileError:
-        return self.corrupt(
-            f"vector claims {count} entries at byte 0x{position:X}, file ends at 0x{self.size:X}.", position
-        )
+        place, end = self.in_file(position), self.in_file(self.size)
+        return self.corrupt(f"vector claims {count} entries at byte 0x{place:X}, file ends at 0x{end:X}.", position)
 
     def string(self, position: int) -> str:
         """The string at ``position``. Bytes that are not UTF-8 come as lone surrogates and survive a rewrite."""

@@ -32,9 +32,9 @@ class Model:
     """A TFLite model. Made by ``unlite.open``; nothing is loaded before it is asked for.
 
     Attributes:
-        source: The bytes that the views read. A model of an old version is brought up to the newest in memory.
+        source: The bytes that the views read, from the FlatBuffer's first on: the part of ``file`` behind a size prefix
+            where it has one. A model of an old version is brought up to the newest in memory.
         file: The bytes as they came.
-        origin: Where the FlatBuffer begins in ``source``.
         schema_version: Version of the schema that the file was written for: 0, 1, 2 or 3.
         root: The Model table; the whole file by schema names.
     """
@@ -49,7 +49,6 @@ class Model:
         "_weight_files",
         "_weights_folder",
         "file",
-        "origin",
         "root",
         "schema_version",
         "source",
@@ -60,15 +59,17 @@ class Model:
         self.file = file
         self.schema_version = format_.version
         self.source = file
-        self.origin = format_.origin
+        if format_.origin:
+            from unlite.storage.window import Window
+
+            self.source = Window(file, format_.origin)
         schema = load(format_.schema)
         try:
-            self.root = v.root_view(Wire(file, format_.origin), schema.root)
+            self.root = v.root_view(Wire(self.source), schema.root)
             if format_.version < 3:
                 from unlite.schema.upgrade import upgrade
 
                 self.source = MemorySource(upgrade(self.root), file.name)
-                self.origin = 0
                 self.root = v.root_view(Wire(self.source), load().root)
         except UnliteError as error:
             error.file = error.file or file.name

@@ -96,12 +96,13 @@ class FileSink(Sink):
 
     def copy(self, source: Source, offset: int, length: int) -> None:
         source.check(offset, length)
-        descriptor = source.fileno()
-        if descriptor is not None and length >= KERNEL_COPY and hasattr(os, "copy_file_range"):
+        file = source.descriptor_at(offset) if length >= KERNEL_COPY and hasattr(os, "copy_file_range") else None
+        if file is not None:
             self.flush()
+            descriptor, at = file
             while length:
                 try:
-                    done = os.copy_file_range(descriptor, self._descriptor, min(length, self._step), offset)
+                    done = os.copy_file_range(descriptor, self._descriptor, min(length, self._step), at)
                 except OSError as error:
                     if error.errno not in NO_KERNEL_COPY:
                         raise write_error(error, self._name) from error
@@ -110,8 +111,7 @@ class FileSink(Sink):
                     break
                 self._progress(done)
                 self.position += done
-                offset += done
-                length -= done
+                at, offset, length = at + done, offset + done, length - done
         super().copy(source, offset, length)
 
 

@@ -29,10 +29,13 @@ class Source:
     Attributes:
         size: Length in bytes.
         name: What messages call it: a path, a URL, or ``<memory>``.
+        base: Where its first byte lies in the outermost file, for the offsets that errors tell: 0, but for a part of
+            another source.
     """
 
     size: int
     name: str
+    base: int = 0
 
     def unpack(self, layout: Struct, offset: int) -> tuple[Any, ...]:
         """The values of ``layout`` at ``offset`` (0 or more). Raises CorruptFileError where they do not lie inside."""
@@ -48,8 +51,11 @@ class Source:
         for start in range(offset, offset + length, CHUNK):
             yield self.view(start, min(CHUNK, offset + length - start))
 
-    def fileno(self) -> int | None:
-        """Descriptor of the underlying file, for copies inside the kernel; None where there is none."""
+    def descriptor_at(self, offset: int) -> tuple[int, int] | None:  # noqa: ARG002 - for those that have one
+        """Descriptor of the underlying file, and the place in it of byte ``offset``, for copies inside the kernel.
+
+        None where there is no such file.
+        """
         return None
 
     def trim(self) -> None:
@@ -59,9 +65,9 @@ class Source:
         """Raises CorruptFileError unless ``length`` bytes lie at ``offset``."""
         if offset < 0 or length < 0 or offset + length > self.size:
             raise CorruptFileError(
-                f"{length} bytes wanted at byte 0x{offset:X}, file ends at 0x{self.size:X}.",
+                f"{length} bytes wanted at byte 0x{self.base + offset:X}, file ends at 0x{self.base + self.size:X}.",
                 file=self.name,
-                offset=offset,
+                offset=self.base + offset,
                 hint="The file looks cut short or damaged: compare its size with the source and fetch it again.",
             )
 
@@ -120,15 +126,15 @@ class MappedFile(MemorySource):
         if self._trim is not None:
             self._trim()
 
-    def fileno(self) -> int | None:
-        return None if self._file.closed else self._file.fileno()
+    def descriptor_at(self, offset: int) -> tuple[int, int] | None:
+        return None if self._file.closed else (self._file.fileno(), offset)
 
     def chunks(self, offset: int, length: int) -> Iterator[memoryview]:
         """Plain reads: mapped pages that bulk work touched would stay resident."""
         self.check(offset, length)
-        end, descriptor = offset + length, self.fileno() if hasattr(os, "pread") else None
+        end, file = offset + length, self.descriptor_at(0) if hasattr(os, "pread") else None
         while offset < end:
-            piece = b"" if descriptor is None else os.pread(descriptor, min(CHUNK, end - offset), offset)
+            piece = b"" if file is None else os.pread(file[0], min(CHUNK, end - offset), offset)
             if not piece:
                 piece = bytes(self.view(offset, min(CHUNK, end - offset)))
             yield memoryview(piece)

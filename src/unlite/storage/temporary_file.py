@@ -56,13 +56,13 @@ class TemporaryFile(Source, Sink):
     def unpack(self, layout: Struct, offset: int) -> tuple[Any, ...]:
         return layout.unpack(self.view(offset, layout.size))
 
-    def fileno(self) -> int | None:
+    def descriptor_at(self, offset: int) -> tuple[int, int] | None:
         try:
             self._file.flush()
             descriptor: int = self._file.fileno()
         except (OSError, AttributeError):  # io.BytesIO and its like
             return None
-        return descriptor
+        return descriptor, offset
 
     def close(self) -> None:
         self._file.close()

@@ -25,6 +25,7 @@ from unlite.schema import load
 from unlite.schema.sniff import IDENTIFIER, sniff
 from unlite.schema.upgrade import upgrade
 from unlite.storage.source import MemorySource
+from unlite.storage.window import Window
 
 if TYPE_CHECKING:
     from unlite.flatbuffers.schema import Object
@@ -50,38 +51,38 @@ def verify_file(source: Source, *, limit: int = 100) -> list[Finding]:
         return [Finding("error", error.path or "root", error.offset, error.message)]
     schema = load(found.schema)
     if found.version == VERSION:
-        return _verify(source, found.origin, schema.root, limit)
+        buffer = Window(source, found.origin) if found.origin else source
+        return _verify(buffer, schema.root, limit, size_prefixed=found.origin > 0)
     message = f"the file is of schema version {found.version}, {RUNTIME} reads {VERSION} alone."
-    findings = [*verify(source, schema, origin=found.origin, limit=limit), Finding("warning", "root", None, message)]
+    findings = [*verify(source, schema, limit=limit), Finding("warning", "root", None, message)]
     try:
-        newest = MemorySource(upgrade(v.root_view(Wire(source, found.origin), schema.root)), source.name)
+        newest = MemorySource(upgrade(v.root_view(Wire(source), schema.root)), source.name)
     except UnliteError as error:
         return _merged(findings, [Finding("error", error.path or "root", error.offset, error.message)])
-    later = _verify(newest, 0, load().root, limit)
+    later = _verify(newest, load().root, limit)
     return _merged(findings, [Finding(one.severity, one.path, None, one.message) for one in later])
 
 
-def verify_model(root: Table, source: Source, origin: int = 0, *, limit: int = 100) -> list[Finding]:
+def verify_model(root: Table, source: Source, *, limit: int = 100) -> list[Finding]:
     """What is wrong with a model: errors, then warnings, then notes.
 
     Looks at the bytes of the file, not at what was assigned to views since.
 
     Args:
         root: The model, of the newest schema.
-        source: The file that it is in.
-        origin: Where its FlatBuffer begins.
+        source: The bytes that it is read from, from the FlatBuffer's first on.
         limit: How many findings of each severity to tell, of bytes and rules each; the rest is counted.
     """
-    return _verify(source, origin, root._object, limit)
+    return _verify(source, root._object, limit)
 
 
-def _verify(source: Source, origin: int, owner: Object, limit: int) -> list[Finding]:
-    structure = survey(source, origin, owner, IDENTIFIER, limit)
+def _verify(source: Source, owner: Object, limit: int, *, size_prefixed: bool = False) -> list[Finding]:
+    structure = survey(source, owner, IDENTIFIER, limit, size_prefixed=size_prefixed)
     findings = structure.listed()
     if structure.is_cut_short:
         return findings
     try:
-        check = Inspection(v.root_view(Wire(source, origin), owner), source, limit)
+        check = Inspection(v.root_view(Wire(source), owner), source, limit)
     except UnliteError:
         return findings  # they tell why
     try:
@@ -127,7 +128,7 @@ def _buffer(check: Inspection, index: int, buffer: Table) -> None:
         if offset > 1:
             check.say("warning", buffer, "offset", "points behind the FlatBuffer, but data is here too and wins.")
     elif offset > 1 and not check.outside(buffer, "offset", offset, size):
-        check.starts[index], check.sizes[index] = check.root._wire.origin + offset, size
+        check.starts[index], check.sizes[index] = offset, size
 
 
 def _external_buffers(check: Inspection) -> None:

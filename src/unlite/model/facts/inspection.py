@@ -63,7 +63,7 @@ class Inspection:
         path = f"{v.path(table)}.{name}" if name else v.path(table)
         field = table._object.by_name.get(name.partition("[")[0].partition(".")[0])
         slot = table._slots[field.id] if field is not None and field.id < len(table._slots) else 0
-        self.findings.add(severity, path.strip(".") or "root", table._position + slot, message)
+        self.findings.add(severity, path.strip(".") or "root", self.source.base + table._position + slot, message)
 
     def guard(self, check: Callable[..., T], *arguments: Any) -> T | None:
         """Calls a check; a part that cannot be read ends it and is a finding."""
@@ -104,7 +104,7 @@ class Inspection:
 
     def outside(self, table: Table, name: str, offset: int, size: int) -> bool:
         """Whether bytes behind the FlatBuffer are not in the file; an error where it is so."""
-        if self.root._wire.origin + offset + size <= self.source.size:
+        if offset + size <= self.source.size:
             return False
         self.say("error", table, name, f"{size} bytes at {offset} lie outside the file of {self.source.size}.")
         return True

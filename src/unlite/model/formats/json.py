@@ -109,15 +109,15 @@ def _behind(model: Model) -> list[Piece]:
             weights.append((span.start, span.start + span.length))
     for graph in model.subgraphs:
         for operator in graph.operators:
-            start = model.origin + operator._table["large_custom_options_offset"]
-            if start > model.origin + 1:
+            start = operator._table["large_custom_options_offset"]
+            if start > 1:
                 weights.append((start, start + operator._table["large_custom_options_size"]))
     return tail.collect(model, find_bytecode(model), weights)
 
 
 def _root_as_stored(model: Model, schema: str) -> v.Table:
     wanted = f"tflite_v{model.schema_version}"
-    if schema not in (wanted, f"v{model.schema_version}") or model.file is model.source:
+    if schema not in (wanted, f"v{model.schema_version}") or model.schema_version == 3:
         raise InvalidValueError(
             f"the file is of version {model.schema_version}, it cannot be shown as {schema!r}.", file=model.file.name
         )
@@ -155,8 +155,8 @@ class _Inlining:
         shown: dict[int, Any] = {fields[offset].id: None, fields[size].id: None}
         if table[data] is None:
             source = self._model.source
-            source.check(self._model.origin + start, table[size])
-            shown[fields[data].id] = _vector(table, fields[data], source, self._model.origin + start, table[size])
+            source.check(start, table[size])
+            shown[fields[data].id] = _vector(table, fields[data], source, start, table[size])
         return shown
 
     def _dispatch(self, table: v.Table) -> Mapping[int, Any]:

@@ -68,16 +68,17 @@ class Buffer:
         offset, size = self._table["offset"], self._table["size"]
         if offset <= 1:  # 0 and the converter's placeholder 1 mean: not used
             return None
-        start, source = self._model.origin + offset, self._model.source
-        if start + size > source.size:
+        source = self._model.source
+        if offset + size > source.size:
+            start, end = source.base + offset, source.base + source.size
             raise CorruptFileError(
-                f"{size} bytes of data wanted at byte 0x{start:X}, file ends at 0x{source.size:X}.",
+                f"{size} bytes of data wanted at byte 0x{start:X}, file ends at 0x{end:X}.",
                 file=source.name,
                 path=f"buffers[{self.index}]",
                 offset=start,
                 hint="The file looks cut short: compare its size with the source and fetch it again.",
             )
-        return Span("offset", source, start, size)
+        return Span("offset", source, offset, size)
 
     @property
     def data(self) -> memoryview | None:

@@ -172,7 +172,7 @@ class Operator:
             return b""
         model = self.subgraph.model
         try:
-            return model.source.view(model.origin + offset, size)
+            return model.source.view(offset, size)
         except CorruptFileError as error:
             raise v.locate(error, self._table, ".large_custom_options_offset") from None
 

@@ -66,9 +66,9 @@ def find_bytecode(model: Model) -> dict[int, Bytecode]:
             )
             if isinstance(offset, int) and isinstance(size, int) and offset > 1 and size > 1:
                 try:
-                    model.source.check(model.origin + offset, size)
+                    model.source.check(offset, size)
                 except CorruptFileError as error:
                     error.path = operator.path
                     raise
-                found[operator._table._position] = Bytecode(data, model.origin + offset, size)
+                found[operator._table._position] = Bytecode(data, offset, size)
     return found

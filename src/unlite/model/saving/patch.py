@@ -21,9 +21,10 @@ class _SizeChangeError(Exception):
 
 
 def find_patches(model: Model) -> list[Patch] | None:
-    """The patches that bring a file up to date; None where only a rewrite can."""
+    """The patches that bring ``model.file`` up to date; None where only a rewrite can."""
+    shift = model.source.base - model.file.base  # a size prefix stands in front of what the views read
     try:
-        return _Finder(model).find()
+        return [patch._replace(offset=patch.offset + shift) for patch in _Finder(model).find()]
     except _SizeChangeError:
         return None
 
@@ -116,7 +117,7 @@ class _Finder:
             return
         if offset <= 1 or not isinstance(value, v.ScalarVector):
             raise _SizeChangeError
-        start = self._model.origin + offset
+        start = offset
         for other in self._model.buffers:
             theirs = other._table["offset"]
             if (

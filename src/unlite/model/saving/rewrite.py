@@ -77,7 +77,7 @@ class Rewrite:
             source = data._wire.source
             start, length = data.span()
         elif outside and not _assigned(table, "data"):
-            source, start, length = self._model.source, self._model.origin + offset, table["size"]
+            source, start, length = self._model.source, offset, table["size"]
             source.check(start, length)
         else:
             return inside
@@ -94,9 +94,8 @@ class Rewrite:
             return {}
         if table["custom_options"] is not None:  # assigned, or inline: either wins
             return {fields["large_custom_options_offset"].id: None, fields["large_custom_options_size"].id: None}
-        start = self._model.origin + offset
-        self._model.source.check(start, size)
-        return {fields["large_custom_options_offset"].id: self._options.add(self._model.source, start, size)}
+        self._model.source.check(offset, size)
+        return {fields["large_custom_options_offset"].id: self._options.add(self._model.source, offset, size)}
 
     def write(self, sink: Sink) -> None:
         """Streams the new file."""
@@ -118,12 +117,11 @@ class Rewrite:
         """Begin and end of all weights and options behind the FlatBuffer of the old file, replaced ones too."""
         source = self._model.source
         spans = [*self._weights.spans.values(), *self._options.spans.values()]
-        before = [(start, start + length) for origin, start, length in spans if origin is source]
+        before = [(start, start + length) for held, start, length in spans if held is source]
         for buffer in self._model.buffers:
             table = buffer._table
             if table["offset"] > 1 and not _slot(table, "data"):
-                start = self._model.origin + table["offset"]
-                before.append((start, start + table["size"]))
+                before.append((table["offset"], table["offset"] + table["size"]))
         return before
 
 

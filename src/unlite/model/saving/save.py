@@ -21,7 +21,8 @@ class SaveReport(NamedTuple):
     """What a save did.
 
     Attributes:
-        how: ``copied`` (byte-identical), ``patched`` (only the changed bytes differ) or ``rewritten``.
+        how: ``copied`` (byte-identical), ``patched`` (only the changed bytes differ) or ``rewritten``. What was opened
+            with a size prefix keeps it when it is copied or patched; rewritten, it is a plain file without one.
         path: The file.
         size: Its length in bytes.
         changed: Bytes that were patched.
@@ -87,13 +88,13 @@ def as_source(model: Model) -> Source:
 
 def _is_current(model: Model) -> bool:
     """Whether the opened bytes can be kept: of the newest version, or unchanged."""
-    return model.file is model.source or not model.is_changed
+    return model.schema_version == 3 or not model.is_changed
 
 
 def _save_in_place(model: Model, target: str, patches: list[Patch] | None) -> SaveReport:
     # The file itself counts, not its name: after a save another file bears that.
-    opened = model.file.fileno() if model.path is not None else None
-    if opened is None or not os.path.exists(target) or not os.path.samestat(os.fstat(opened), os.stat(target)):
+    opened = model.file.descriptor_at(0) if model.path is not None else None
+    if opened is None or not os.path.exists(target) or not os.path.samestat(os.fstat(opened[0]), os.stat(target)):
         raise InvalidValueError(
             "in_place writes into the file that was opened, and into no other.",
             file=target,

@@ -39,7 +39,7 @@ class Pieces:
             taken = self._taken[id(source)] = self._taken.get(id(source), 0) + length
             if taken > UNFOLDING * source.size:
                 message = "the data behind the FlatBuffer overlaps many times."
-                raise CorruptFileError(message, file=source.name, path="buffers", offset=start)
+                raise CorruptFileError(message, file=source.name, path="buffers", offset=source.base + start)
             self.spans[key] = source, start, length
             self._late[key] = Late()
         return self._late[key]

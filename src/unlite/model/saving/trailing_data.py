@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import os
 from struct import Struct
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from zlib import crc32
 
 from unlite.errors import CorruptFileError, UnliteError
 from unlite.flatbuffers.extent import Extent
 from unlite.model.saving.sections import ALIGN
-from unlite.storage.source import MappedFile, Source
+from unlite.storage.source import MappedFile
+from unlite.storage.window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from unlite.model.model import Model
     from unlite.model.saving.accelerators import Bytecode
     from unlite.storage.sink import Sink
+    from unlite.storage.source import Source
 
 MAGIC = b"UNLITETL"
 HEAD = Struct("<8sI")
@@ -35,7 +37,8 @@ class Piece(NamedTuple):
     Attributes:
         kind: ``bytecode``, ``zip``, or ``other``.
         source, start, length: Where the bytes are.
-        place: Where they were in the model's file; offsets inside the model name this.
+        place: Where they were; offsets inside the model name this. It counts from the FlatBuffer's first byte, of a ZIP
+            from the file's: the same, but behind a size prefix.
     """
 
     kind: str
@@ -56,31 +59,32 @@ def collect(
         weights: Begin and end of all that is carried as weights.
         reached: A place that is known to lie inside the FlatBuffer: where nothing follows it, no walk is needed.
     """
-    if model.file is not model.source:
+    if model.schema_version < 3:
         return []  # brought up from an old version: those had nothing behind
     codes = sorted({code.key for code in bytecode.values()})
     taken = weights + [(start, start + length) for start, length in codes]
+    source, shift = model.source, model.source.base - model.file.base
     found = model.associated_files.tail
-    if found is None and reached and not any(_gaps(model, taken, reached, model.file.size)):
+    if found is None and reached and not any(_gaps(source, taken, reached, source.size)):
         gaps: list[tuple[int, int]] = []
     else:
         begin = Extent(model.root).end
-        if found is not None and found.start < begin:
+        if found is not None and found.start - shift < begin:
             found = None  # an archive inside a weight, not one behind the model
-        gaps = list(_gaps(model, taken, begin, found.start if found else model.file.size))
-    pieces = [Piece("bytecode", model.file, start, length, start) for start, length in codes]
-    pieces += [Piece("other", model.file, start, length, start) for start, length in gaps]
+        gaps = list(_gaps(source, taken, begin, found.start - shift if found else source.size))
+    pieces = [Piece("bytecode", source, start, length, start) for start, length in codes]
+    pieces += [Piece("other", source, start, length, start) for start, length in gaps]
     if found is not None:
         pieces.append(Piece("zip", model.file, found.start, found.end - found.start, found.start))
     return pieces
 
 
-def _gaps(model: Model, taken: list[tuple[int, int]], at: int, end: int) -> Iterator[tuple[int, int]]:
+def _gaps(source: Source, taken: list[tuple[int, int]], at: int, end: int) -> Iterator[tuple[int, int]]:
     """Stretches between ``at``, the end of the FlatBuffer, and ``end`` that nothing points to, not all zeros."""
     for start, stop in sorted([*taken, (end, end)]):
         until = min(start, end)
-        at = _first_byte(model.file, at, until)
-        if at < until and any(bytes(chunk).count(0) != len(chunk) for chunk in model.file.chunks(at, until - at)):
+        at = _first_byte(source, at, until)
+        if at < until and any(bytes(chunk).count(0) != len(chunk) for chunk in source.chunks(at, until - at)):
             yield at, until - at
         at = max(at, stop)
 
@@ -125,30 +129,13 @@ def _moved_zip(piece: Piece, at: int) -> Iterator[bytes | memoryview]:
     """The bytes of a ZIP for place ``at``: its own offsets move with it."""
     from unlite.containers.zip_tail import find_zip_tail, shifted
 
-    window = _Window(piece)
+    # From where the model's file began, so that offsets inside the archive count as they did.
+    window = Window(piece.source, piece.start - piece.place, piece.place + piece.length)
     found = find_zip_tail(window)
     if found is None:
-        raise CorruptFileError("the ZIP behind the model is damaged.", file=piece.source.name, offset=piece.start)
+        offset = window.base + piece.place
+        raise CorruptFileError("the ZIP behind the model is damaged.", file=window.name, offset=offset)
     return shifted(window, found, at - piece.place)
-
-
-class _Window(Source):
-    """A piece at the place that it had in the model's file, so that offsets inside it count as they did."""
-
-    def __init__(self, piece: Piece) -> None:
-        self._piece = piece
-        self._shift = piece.start - piece.place
-        self.size = piece.place + piece.length
-        self.name = piece.source.name
-
-    def unpack(self, layout: Struct, offset: int) -> tuple[Any, ...]:
-        return self._piece.source.unpack(layout, offset + self._shift)
-
-    def view(self, offset: int, length: int) -> memoryview:
-        return self._piece.source.view(offset + self._shift, length)
-
-    def chunks(self, offset: int, length: int) -> Iterator[memoryview]:
-        return self._piece.source.chunks(offset + self._shift, length)
 
 
 class Record(NamedTuple):
