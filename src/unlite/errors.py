@@ -19,9 +19,20 @@ UnliteError
 ├── MissingExtraError         an optional dependency that is not installed     (also an ImportError)
 ├── InvalidValueError         an argument whose value does not fit             (also a ValueError)
 └── InvalidTypeError          an argument whose type does not fit              (also a TypeError)
+
+All of them can be copied and pickled, with their fields and notes: a process hands its error on to another as it is.
 """
 
 from __future__ import annotations
+
+TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+# Fields that Python's own classes keep beside the instance's dictionary. AttributeError.obj, which Python fills in, is
+# the object that was asked, and stays behind, as with pickled AttributeErrors of Python's own.
+_BUILT_IN_FIELDS = ("name", "path", "msg")
 
 
 class UnliteError(Exception):
@@ -51,6 +62,11 @@ class UnliteError(Exception):
         self.offset = offset
         self.hint = hint
 
+    def __reduce__(self) -> tuple[Callable[..., UnliteError], tuple[Any, ...], dict[str, Any]]:
+        """How to make it again without ``__init__``, whose arguments differ from class to class."""
+        fields = {name: getattr(self, name) for name in _BUILT_IN_FIELDS if hasattr(self, name)}
+        return _made_again, (type(self), self.args), {**fields, **self.__dict__}
+
     @property
     def mend(self) -> str | None:
         """The name of ``hint`` before version 0.2; gone with the version after it."""
@@ -63,6 +79,13 @@ class UnliteError(Exception):
         if self.file:
             text = f"{self.file}: {text}"
         return f"{text}\n  {self.hint}" if self.hint else text
+
+
+def _made_again(kind: type[UnliteError], arguments: tuple[Any, ...]) -> UnliteError:
+    """An error without its fields, which are set next."""
+    error = kind.__new__(kind)
+    error.args = arguments
+    return error
 
 
 class CorruptFileError(UnliteError):
@@ -199,7 +222,9 @@ class MissingExtraError(UnliteError, ImportError):
         super().__init__(
             f"{purpose} needs {module}, which is not installed.", hint=f"Install it with: pip install 'unlite[{extra}]'"
         )
+        self.module = module
         self.extra = extra
+        self.purpose = purpose
 
 
 class InvalidValueError(UnliteError, ValueError):
