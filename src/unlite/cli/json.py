@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from unlite.cli.output import new_parser, printable
 from unlite.cli.progress import progress
-from unlite.model.formats.json import has_tail, to_json, write_text
+from unlite.model.formats.json import to_json, write_text
 from unlite.model.model import open_model
 from unlite.schema import NEWEST
 
@@ -41,9 +41,4 @@ def run(arguments: argparse.Namespace) -> int:
     out = sys.stdout.buffer
     write_text(model, out.write, schema=arguments.schema)
     out.flush()
-    if arguments.schema == NEWEST and has_tail(model):
-        print(
-            f"note: {printable(model.file.name)} has data behind the model that JSON cannot carry; -o FILE keeps it.",
-            file=sys.stderr,
-        )
     return 0

@@ -1,8 +1,8 @@
 r"""FlatBuffers as JSON text, streamed: what ``flatc -t --strict-json --defaults-json`` writes, without its losses.
 
 Keys, their order, enum names, unions and indentation are flatc's. Different are numbers: a vector of scalars stands
-on one line, floats are the shortest text that reads back as the same bits, and NaN and infinities are written as
-Python's json writes them. A byte of a string that is no UTF-8 is written as a lone surrogate, ``\uDC80`` to ``\uDCFF``.
+on one line, floats are the shortest text that reads back as the same bits, and NaN and infinities, for which JSON has no
+numbers, stand in quotes, which flatc reads. A byte of a string that is no UTF-8 is written as a lone surrogate, ``\uDC80`` to ``\uDCFF``.
 """
 
 from __future__ import annotations
