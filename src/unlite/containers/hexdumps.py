@@ -53,7 +53,10 @@ class _Format(NamedTuple):
 
 def looks_like_dump(text: Buffer) -> bool:
     """Whether a text begins like a dump. Only its first 4 KiB are looked at, which may end anywhere."""
-    head = as_utf8(bytes(memoryview(text)[:4096])).strip()
+    head = bytes(memoryview(text)[:4096])
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        head = head.decode("utf-16", "ignore").encode()
+    head = head.removeprefix(b"\xef\xbb\xbf").strip()
     digits = head.split()
     plain = len(digits) > 0 and all(re.fullmatch(rb"[0-9A-Fa-f]+", part) for part in digits[: max(1, len(digits) - 1)])
     return bool(_XXD.match(head) or _OFFSET_LED.match(head) or (plain and len(digits[0]) % 2 == 0))

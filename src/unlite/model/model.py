@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from unlite.errors import UnliteError
+from unlite.errors import UnliteError, UnsupportedFormatError
 from unlite.flatbuffers import view as v
 from unlite.flatbuffers.wire import Wire
 from unlite.model.metadata.entries import AssociatedFiles, Metadata
@@ -15,7 +15,7 @@ from unlite.model.objects.signature import Signature
 from unlite.model.objects.subgraph import Subgraph
 from unlite.schema import load
 from unlite.schema.sniff import sniff
-from unlite.storage.source import MappedFile, MemorySource, Source, open_source
+from unlite.storage.source import MappedFile, MemorySource, Source
 
 TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
@@ -229,6 +229,8 @@ def open_model(file: Any, *, weights: str | os.PathLike[str] | None = None) -> M
     Args:
         file: A path, bytes (anything with a buffer), a binary file object, or a URL: ``https:`` and ``http:``, and
             with the ``remote`` extra whatever fsspec knows (``s3:``, ``gs:``, ``hf:``). A Model is returned as it is.
+            A path may lead to JSON, a C array or a dump as well, and name a part: ``x.litertlm#prefill_decode``,
+            ``models.h#g_person``.
         weights: Folder of the model's weight files, where it has any; its own folder when left out. Names inside a
             model never lead out of it.
 
@@ -244,4 +246,12 @@ def open_model(file: Any, *, weights: str | os.PathLike[str] | None = None) -> M
             from unlite.storage.journal import recover
 
             recover(real)
-    return Model(open_source(file), weights)
+    from unlite.model.opening import model_inside, open_whole
+
+    source, part, is_text_allowed = open_whole(file)
+    if part is None:
+        try:
+            return Model(source, weights)
+        except UnsupportedFormatError:
+            pass  # it may hold a model all the same
+    return Model(model_inside(source, part, is_text_allowed=is_text_allowed), weights)
