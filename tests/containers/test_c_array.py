@@ -441,7 +441,7 @@ def test_which_array_must_be_said() -> None:
     assert raised.value.hint
     assert read_c_array(text, "a") == b"\1"
     assert read_c_array(text, "b") == b"\2\0\0\0TFL3"
-    with pytest.raises(NotFoundError, match=r"'c'.*a, b"):
+    with pytest.raises(NotFoundError, match=r"(?s)'c'.*a, b"):
         read_c_array(text, "c")
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from unlite.cli.output import new_parser, print_json, print_table, printable
 from unlite.cli.progress import progress
-from unlite.model.model import open_model
+from unlite.cli.streams import STANDARD, open_input
 
 if TYPE_CHECKING:
     import argparse
@@ -68,14 +68,14 @@ def run(arguments: argparse.Namespace) -> int:
     from unlite.comparison.dump import dump_inputs
     from unlite.comparison.inputs import save_inputs
 
-    with open_model(arguments.model) as model:
+    with open_input(arguments.model) as model:
         inputs = dump_inputs(model, arguments.inputs, seed=arguments.seed, signature=arguments.signature)
         if arguments.save_inputs:
             save_inputs(model, inputs, arguments.save_inputs, arguments.signature)
         with progress("comparing", 100) as advance:
             comparison = compare(
                 model,
-                arguments.other,
+                open_input(arguments.other) if arguments.other == STANDARD else arguments.other,
                 inputs,
                 mode="isolated" if arguments.isolated else "accumulated",
                 kernels=arguments.kernels,

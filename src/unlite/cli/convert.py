@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from unlite.cli.light_work import work_lightly
 from unlite.cli.output import new_parser, print_json, printable
+from unlite.cli.streams import MODEL, open_input
 from unlite.errors import InvalidValueError, MissingExtraError, UnsupportedOperatorError
-from unlite.model.model import open_model
 from unlite.storage.new_output import NewOutput
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def parser() -> argparse.ArgumentParser:
         EXAMPLES,
     )
     results = "; ".join(f"{name}: {text}" for name, text in TARGETS.items())
-    made.add_argument("model", metavar="MODEL", help="path or URL of a .tflite")
+    made.add_argument("model", metavar="MODEL", help=MODEL)
     made.add_argument("--to", choices=TARGETS, required=True, help=results)
     made.add_argument("-o", "--output", metavar="OUT", required=True, help="replaced if convert wrote it")
     made.add_argument("--no-compare", action="store_true", help="only check that the result loads")
@@ -144,7 +144,7 @@ def run(arguments: argparse.Namespace) -> int:
         work_lightly()
     target: Any = import_module(f"unlite.cli.convert_{arguments.to}")
     _check_libraries(target)
-    with open_model(arguments.model) as model:
+    with open_input(arguments.model) as model:
         try:
             verdict = _convert(model, target, arguments)
         except UnsupportedOperatorError as error:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from unlite.cli.output import new_parser, print_json, print_table, printable
 from unlite.cli.progress import progress
+from unlite.cli.streams import MODEL, open_input
 from unlite.errors import InvalidValueError
-from unlite.model.model import open_model
 
 if TYPE_CHECKING:
     import argparse
@@ -26,7 +26,7 @@ def parser() -> argparse.ArgumentParser:
         "and index.html. With labels, the best classes of a classifier are shown.",
         EXAMPLES,
     )
-    made.add_argument("model", metavar="MODEL", help="path or URL of a .tflite")
+    made.add_argument("model", metavar="MODEL", help=MODEL)
     made.add_argument("--input", metavar="FILE", help="a picture, .npz or .npy; left out: random values")
     made.add_argument("--labels", metavar="FILE", help="one label a line; left out: those that the model carries")
     made.add_argument(
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     from unlite.comparison.dump import dump, dump_inputs, labels_of
 
     labels = labels_of(arguments.labels) if arguments.labels else None
-    with open_model(arguments.model) as model:
+    with open_input(arguments.model) as model:
         inputs = dump_inputs(
             model,
             arguments.input,

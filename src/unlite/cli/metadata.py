@@ -9,10 +9,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from unlite.cli.output import new_parser, print_json, print_table, printable
+from unlite.cli.streams import MODEL, open_input
 from unlite.cli.tree import tree
 from unlite.errors import NotFoundError, SaveError, UnliteError
 from unlite.flatbuffers import view as v
-from unlite.model.model import open_model
 
 if TYPE_CHECKING:
     import argparse
@@ -39,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
         "Shows a model's metadata entries, decoded where their format is known, and its associated files.",
         EXAMPLES,
     )
-    made.add_argument("model", metavar="MODEL", help="path or URL of a .tflite")
+    made.add_argument("model", metavar="MODEL", help=MODEL)
     made.add_argument("--json", action="store_true", help="for programs")
     made.add_argument("--extract", metavar="FOLDER", help="write the associated files into a folder")
     made.add_argument("--file", metavar="NAME", help="only this associated file; without --extract to standard output")
@@ -49,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
 
 def run(arguments: argparse.Namespace) -> int:
     """Shows or extracts; returns 0."""
-    with open_model(arguments.model) as model:
+    with open_input(arguments.model) as model:
         if arguments.extract is not None:
             _extract(model, arguments.extract, arguments.file, arguments.force)
         elif arguments.file is not None:
@@ -94,9 +94,8 @@ def _json_facts(model: Model) -> Iterator[dict[str, Any]]:
         if table is not None:
             pieces: list[bytes] = []
             try:
-                write_json(table, pieces.append, drop_unknown=True)
-                # NaN and infinities are no JSON; they come as null.
-                facts["value"] = json.loads(b"".join(pieces), parse_constant=lambda _: None)
+                write_json(table, pieces.append, drop_unknown=True, null_for_nan=True)
+                facts["value"] = json.loads(b"".join(pieces))
             except UnliteError as error:
                 facts |= {"kind": "unreadable", "value": error.message}
         yield facts

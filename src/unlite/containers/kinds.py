@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 HEAD = 4096
 KERAS = "Load it with keras.models.load_model, and convert it with tf.lite.TFLiteConverter.from_keras_model."
 TORCH = "Load it in PyTorch, and convert it with litert-torch."
+WHOLE = "Check that it is the right file and was fetched whole."
 UNPACK = "Unpack it, and open the .tflite inside."
 
 # First bytes -> what the file is, and the way out.
@@ -62,7 +63,7 @@ def kind_of(source: Source) -> tuple[str, str | None] | None:
     """What a file is, as a sentence without its subject, and the way out; None where that cannot be told."""
     head = bytes(source.view(0, min(source.size, HEAD)))
     if not head:
-        return "is empty.", "Check that it was fetched whole."
+        return "is empty.", WHOLE
     for magic, what, hint in MAGICS:
         if head.startswith(magic):
             return what, hint
@@ -88,8 +89,7 @@ def folder_kind(path: str) -> tuple[str, str | None]:
     if {"model.py", "model.safetensors"} <= names:
         return (
             "is a folder that unlite convert wrote, not a TFLite model.",
-            "unlite compare MODEL FOLDER compares it with its model; unlite weights FOLDER/model.safetensors --into MODEL "
-            "puts its weights back.",
+            "Put its weights back into its model: unlite weights FOLDER/model.safetensors --into MODEL",
         )
     if {"config.json", "model.safetensors"} <= names:
         return "is a Hugging Face model folder, not a TFLite model.", TORCH
@@ -160,7 +160,7 @@ def _protobuf(source: Source, head: bytes) -> tuple[str, str | None] | None:
             or head[2] in (0x3A, 0x42)
         ):
             return (
-                "is an ONNX model, not a TFLite model.",
+                "is an ONNX model (a protocol buffer), not a TFLite model.",
                 "unlite compare MODEL FILE compares a model with it; onnx2tf converts it.",
             )
     if head[0] == 0x0A and head[2:3] in (b"\x0a", b"\x01") and source.name.endswith(".pb"):
@@ -194,8 +194,8 @@ def _text(head: bytes) -> tuple[str, str | None] | None:
     if _BASE64.fullmatch(text) and b"TFL3" in _from_base64(text)[:16]:
         return "is a model in base64.", "Decode it first: base64 -d FILE > model.tflite"
     if not head.strip(b"\0"):
-        return "begins with nothing but zeros.", "The download or the copy went wrong; fetch it again."
-    if b"TFL3" in head[:32]:
+        return "begins with nothing but zeros.", WHOLE
+    if b"TFL3" in head[:32] and head[4:8] != b"TFL3":
         return (
             "has a TFLite model's identifier in the wrong place: it was changed on its way, perhaps as text.",
             "Fetch it again, in binary mode.",
@@ -206,7 +206,7 @@ def _text(head: bytes) -> tuple[str, str | None] | None:
                 "is C source text, not the model itself.",
                 "Pass its path, or: unlite build FILE -o MODEL, unlite.from_c_array(text).",
             )
-        return "is text, not a model.", None
+        return "is text, not a model.", WHOLE
     return None
 
 

@@ -1,7 +1,7 @@
 """``.litertlm`` bundles: models, tokenizers and their like in one file, listed in a FlatBuffer header.
 
-Bytes 0-7 ``LITERTLM``; u32 major, minor, patch; 4 zero bytes; u64 end of the header at 24; the header from 32 on. Places
-of sections count from the file's first byte. Source: LiteRT-LM schema/core/litertlm_read.cc.
+Bytes 0-7 ``LITERTLM``; u32 major, minor, patch; 4 zero bytes; u64 end of the header at 24; the header from 32 on.
+Places of sections count from the file's first byte. Source: LiteRT-LM schema/core/litertlm_read.cc.
 
 The header's schema follows its version: read with another one, it gives wrong numbers without an error.
 """
@@ -82,7 +82,10 @@ def read_bundle(source: Source) -> Bundle:
     _, major, minor, patch, _, end = source.unpack(HEAD, 0)
     if major != 1:
         raise UnsupportedFormatError(
-            f"is a bundle of version {major}.{minor}.{patch}; only 1.x is known.", file=source.name, offset=8
+            f"is a .litertlm bundle of version {major}.{minor}.{patch}; only 1.x is known.",
+            file=source.name,
+            path="root",
+            offset=8,
         )
     if not HEAD.size <= end <= source.size:
         raise CorruptFileError(

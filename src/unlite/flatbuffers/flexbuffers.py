@@ -55,8 +55,8 @@ def decode(data: Buffer) -> Value:
         data: One FlexBuffer, from its first byte to its last.
 
     Returns:
-        None, bool, int, float, str (strings and keys), bytes (blobs; RawString), list (vectors; TypedVector for typed ones) or
-        dict (maps). What two slots refer to is there twice.
+        None, bool, int, float, str (strings and keys), bytes (blobs; RawString), list (vectors;
+        TypedVector for typed ones) or dict (maps). What two slots refer to is there twice.
 
     Raises:
         CorruptFileError: Damaged, deeper than MAX_DEPTH, or small and yet unfolding to a huge value. ``offset``

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 
-from unlite.errors import InvalidTypeError, NotFoundError, UnliteError, UnsupportedFormatError
+from unlite.errors import NotFoundError, UnliteError, UnsupportedFormatError
 from unlite.storage.source import MemorySource, Source, open_source
 
 TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
@@ -88,13 +88,13 @@ def model_inside(source: Source, part: str | None, *, is_text_allowed: bool) -> 
 
 def refusal(source: Source) -> UnsupportedFormatError:
     """The error for a file that is no model: what it is, and the way out."""
-    from unlite.containers.kinds import kind_of
+    from unlite.containers.kinds import WHOLE, kind_of
 
     found = kind_of(source)
     if found is None:
         found = (
             "is not a TFLite model: no identifier TFL3, and no older model either.",
-            "Check that it is the right file and was fetched whole.",
+            WHOLE,
         )
     what, hint = found
     return UnsupportedFormatError(what, file=source.name, path="root", offset=0, hint=hint)

@@ -2,8 +2,8 @@
 
 Weights behind the FlatBuffer are put into their buffers. What else lies behind it (associated files, accelerator
 bytecode) goes to a tail file, ``FILE.tail``, which the document remembers in a metadata entry of its own,
-``unlite_tail``. A document that is no file, such as one in a pipe, has the tail itself in that entry. Building the model
-takes the entry out again.
+``unlite_tail``. A document that is no file, such as one in a pipe, has the tail itself in that entry. Building
+the model takes the entry out again.
 """
 
 from __future__ import annotations
