@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from unlite.cli.output import new_parser, print_json, print_table, printable
 from unlite.cli.progress import progress
-from unlite.cli.streams import MODEL, open_input
+from unlite.cli.streams import MODEL, STANDARD, open_input
 from unlite.errors import InvalidValueError
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Runs and writes; returns 0."""
     from unlite.comparison.dump import dump, dump_inputs, labels_of
 
+    if arguments.output == STANDARD:
+        raise InvalidValueError("a dump is a folder and cannot go to standard output.", hint="Name one: -o DIR")
     labels = labels_of(arguments.labels) if arguments.labels else None
     with open_input(arguments.model) as model:
         inputs = dump_inputs(

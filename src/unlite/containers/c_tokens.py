@@ -260,6 +260,14 @@ def as_utf8(text: str | Buffer, file: str | None = None) -> bytes:
     return data.removeprefix(b"\xef\xbb\xbf")
 
 
+def begin_in_utf8(head: bytes) -> bytes:
+    """The first bytes of a text, cut anywhere, in UTF-8 and without a byte order mark."""
+    name = "utf-32" if head[:4] in (b"\xff\xfe\0\0", b"\0\0\xfe\xff") else "utf-16"
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff") or name == "utf-32":
+        return head.decode(name, "ignore").encode()
+    return head.removeprefix(b"\xef\xbb\xbf")
+
+
 def number(spelled: bytes) -> int | None:
     """The value of an integer as C spells it (decimal, hexadecimal, octal, binary; suffix; separators).
 

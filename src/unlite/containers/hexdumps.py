@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from unlite.containers.c_elements import out_of_proportion
-from unlite.containers.c_tokens import as_utf8
+from unlite.containers.c_tokens import as_utf8, begin_in_utf8
 from unlite.errors import TextError
 
 if TYPE_CHECKING:
@@ -53,10 +53,7 @@ class _Format(NamedTuple):
 
 def looks_like_dump(text: Buffer) -> bool:
     """Whether a text begins like a dump. Only its first 4 KiB are looked at, which may end anywhere."""
-    head = bytes(memoryview(text)[:4096])
-    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        head = head.decode("utf-16", "ignore").encode()
-    head = head.removeprefix(b"\xef\xbb\xbf").strip()
+    head = begin_in_utf8(bytes(memoryview(text)[:4096])).strip()
     digits = head.split()
     plain = len(digits) > 0 and all(re.fullmatch(rb"[0-9A-Fa-f]+", part) for part in digits[: max(1, len(digits) - 1)])
     return bool(_XXD.match(head) or _OFFSET_LED.match(head) or (plain and len(digits[0]) % 2 == 0))

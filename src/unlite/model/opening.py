@@ -102,12 +102,10 @@ def refusal(source: Source) -> UnsupportedFormatError:
 
 def text_kind(source: Source) -> str | None:
     """Which text a source is: ``json``, ``dump`` or ``c``; None if it is none that may hold a model."""
+    from unlite.containers.c_tokens import begin_in_utf8
     from unlite.containers.hexdumps import looks_like_dump
 
-    head = bytes(source.view(0, min(source.size, HEAD)))
-    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        head = head.decode("utf-16", "ignore").encode()
-    head = head.removeprefix(b"\xef\xbb\xbf")
+    head = begin_in_utf8(bytes(source.view(0, min(source.size, HEAD))))
     if b"\0" in head or not head.strip():
         return None
     ending = os.path.splitext(source.name)[1].lower()
