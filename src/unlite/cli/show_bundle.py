@@ -79,6 +79,6 @@ def _show_json(source: Source, bundle: Bundle, arguments: argparse.Namespace) ->
             damage += inside
         write("}")
     write("]}\n")
-    for error in damage:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+    for found in damage:
+        print(f"{type(found).__name__}: {found}", file=sys.stderr)
     return 1 if damage else 0

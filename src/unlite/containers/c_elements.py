@@ -160,9 +160,9 @@ class Elements:
         """The byte of one element that begins with ``token``."""
         tokens = self._tokens
         if token.kind in ("word", "(", ":") and (cast := _CAST.match(tokens.text, token.start)):
-            sign, spelled = _in_cast(cast)
-            value = number(spelled)
-            byte = None if value is None else _as_byte(value, sign == b"-", spelled, limits)
+            sign_in_cast, digits_in_cast = _in_cast(cast)
+            value = number(digits_in_cast)
+            byte = None if value is None else _as_byte(value, sign_in_cast == b"-", digits_in_cast, limits)
             if byte is None:
                 raise tokens.error(
                     f"{printable(cast[0])} does not lie in {limits[0]}..{limits[1]}, the array's type.", token.start

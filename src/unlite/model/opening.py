@@ -135,8 +135,8 @@ def read_array(source: Source, part: str | int | None) -> bytes:
 
     text = source.view(0, source.size)
     if looks_like_dump(text):
-        return read_dump(text, source.name)
-    return read_c_array(text, part, source.name, is_wanted=is_model)
+        return read_dump(text, source.name or None)
+    return read_c_array(text, part, source.name or None, is_wanted=is_model)
 
 
 def is_model(array: CArray) -> bool:

@@ -66,7 +66,7 @@ def find_place(file: str | Source) -> Place:
 
 def _schema_of(source: Source) -> str | None:
     found = IDENTIFIERS.get(bytes(source.view(4, 4))) if source.size >= 8 else None
-    if found is None and source.size >= 12 and source.view(8, 4) == b"TFL3":
+    if found is None and source.size >= 12 and bytes(source.view(8, 4)) == b"TFL3":
         return "tflite"
     return found
 

@@ -46,4 +46,4 @@ def from_c_array(text: str | Buffer, name: str | int | None = None) -> Model:
         UnsupportedFormatError: there is no array in the text, or what it holds is no model.
     """
     content = text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text
-    return open_model(read_array(MemorySource(content, "<text>"), name))
+    return open_model(read_array(MemorySource(content, ""), name))
