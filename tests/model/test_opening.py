@@ -16,7 +16,7 @@ import unlite
 from unlite.containers.litertlm import header_schema, read_bundle
 from unlite.errors import AmbiguousNameError, NotFoundError, TextError, UnsupportedFormatError
 from unlite.flatbuffers.write import build
-from unlite.model.opening import text_kind
+from unlite.model.texts import text_kind
 from unlite.schema import load
 from unlite.storage.source import MappedFile, MemorySource
 

@@ -9,8 +9,10 @@ from unlite.cli.output import new_parser, printable, size
 from unlite.cli.progress import Watched, progress
 from unlite.cli.streams import STANDARD, input_source, output_path, shown
 from unlite.errors import UnliteError, UnsupportedFormatError
-from unlite.model.opening import IDENTIFIER, read_array, refusal, text_kind
+from unlite.model.opening import refusal
+from unlite.model.texts import read_array, text_kind
 from unlite.schema import NEWEST
+from unlite.schema.sniff import IDENTIFIER
 from unlite.storage.atomic import write_atomically
 
 if TYPE_CHECKING:

@@ -64,21 +64,24 @@ def run(arguments: argparse.Namespace) -> int:
     except UnsupportedFormatError:
         from unlite.cli.show_bundle import show_bundle
 
-        code = show_bundle(arguments)
+        try:
+            code = show_bundle(arguments, _show_json)
+        except CorruptFileError as error:
+            return _unreadable(arguments, error)
         if code is None:
             raise
         return code
     except CorruptFileError as error:
-        return unreadable(arguments, error)
+        return _unreadable(arguments, error)
     damage: list[UnliteError] = []
     if arguments.json:
-        show_json(model, arguments, damage)
+        _show_json(model, arguments, damage)
     else:
         _show_text(model, arguments, damage)
     return 1 if damage else 0
 
 
-def unreadable(arguments: argparse.Namespace, error: CorruptFileError) -> int:
+def _unreadable(arguments: argparse.Namespace, error: CorruptFileError) -> int:
     """A file whose root cannot be read has nothing to show but that."""
     finding = {"severity": "error", "path": error.path or "", "offset": error.offset, "message": error.message}
     if arguments.json:
@@ -110,7 +113,7 @@ class _Out:
         self.write("]")
 
 
-def show_json(model: Model, arguments: argparse.Namespace, damage: list[UnliteError]) -> None:
+def _show_json(model: Model, arguments: argparse.Namespace, damage: list[UnliteError]) -> None:
     """Writes everything, or what was asked for, as JSON; what cannot be read is added to ``damage``."""
     out = _Out()
     everything = arguments.tensors == arguments.operators

@@ -6,36 +6,44 @@ import sys
 from json import dumps
 from typing import TYPE_CHECKING
 
-from unlite.cli import show
 from unlite.cli.output import print_table, printable, strict
 from unlite.cli.streams import input_source
 from unlite.containers.litertlm import is_litertlm, read_bundle, section_source
-from unlite.errors import CorruptFileError, UnliteError
+from unlite.errors import UnliteError
 from unlite.model.model import open_model
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
     from unlite.containers.litertlm import Bundle
+    from unlite.model.model import Model
     from unlite.storage.source import Source
+
+    ShowModel = Callable[[Model, argparse.Namespace, list[UnliteError]], None]
 
 COLUMNS = ("#", "name", "type", "offset", "bytes", "model type")
 
 
-def show_bundle(arguments: argparse.Namespace) -> int | None:
-    """Shows the parts of a bundle; None where the argument is no bundle, else the exit code."""
+def show_bundle(arguments: argparse.Namespace, show_model: ShowModel) -> int | None:
+    """Shows the parts of a bundle; None where the argument is no bundle, else the exit code.
+
+    Args:
+        arguments: Of the command.
+        show_model: Writes a model as JSON.
+
+    Raises:
+        CorruptFileError: the header is damaged.
+    """
     try:
         source = input_source(arguments.model)
         if not is_litertlm(source):
             return None
     except UnliteError:
         return None
-    try:
-        bundle = read_bundle(source)
-    except CorruptFileError as error:
-        return show.unreadable(arguments, error)
+    bundle = read_bundle(source)
     if arguments.json:
-        return _show_json(source, bundle, arguments)
+        return _show_json(source, bundle, arguments, show_model)
     version = ".".join(map(str, bundle.version))
     rows = [
         (i, part.name, part.type, part.offset, part.nbytes, part.model_type or "")
@@ -50,7 +58,7 @@ def show_bundle(arguments: argparse.Namespace) -> int | None:
     return 0
 
 
-def _show_json(source: Source, bundle: Bundle, arguments: argparse.Namespace) -> int:
+def _show_json(source: Source, bundle: Bundle, arguments: argparse.Namespace, show_model: ShowModel) -> int:
     damage: list[UnliteError] = []
     write = sys.stdout.write
     write('{"parts": [')
@@ -75,7 +83,7 @@ def _show_json(source: Source, bundle: Bundle, arguments: argparse.Namespace) ->
             write("null")
         else:
             inside: list[UnliteError] = []
-            show.show_json(model, arguments, inside)
+            show_model(model, arguments, inside)
             damage += inside
         write("}")
     write("]}\n")

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import contextmanager
 
 from unlite.model.model import Model, open_model
 
 TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
     from collections.abc import Generator
+    from contextlib import AbstractContextManager
 
     from unlite.storage.source import Source
 
@@ -47,8 +47,7 @@ def forget_standard_input() -> None:
     _standard_input.clear()
 
 
-@contextmanager
-def output_path(name: str | None, ending: str = "") -> Generator[str | None, None, None]:
+def output_path(name: str | None, ending: str = "") -> AbstractContextManager[str | None]:
     """The file that a command writes to: ``name`` itself, or for ``-`` a temporary one.
 
     What was written there goes to standard output at the end, and whatever is printed meanwhile to standard error, so
@@ -58,9 +57,18 @@ def output_path(name: str | None, ending: str = "") -> Generator[str | None, Non
         name: What ``-o`` was given.
         ending: Of the temporary file, for writers that choose the format by it.
     """
-    if name != STANDARD:
-        yield name
-        return
+    from contextlib import nullcontext
+
+    return nullcontext(name) if name != STANDARD else _to_standard_output(ending)
+
+
+def _to_standard_output(ending: str) -> AbstractContextManager[str | None]:
+    from contextlib import contextmanager
+
+    return contextmanager(_temporary_output)(ending)
+
+
+def _temporary_output(ending: str) -> Generator[str | None, None, None]:
     from contextlib import redirect_stdout
     from shutil import copyfileobj
     from tempfile import TemporaryDirectory

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from unlite.containers.c_array import write_c_array
 from unlite.model.model import open_model
-from unlite.model.opening import read_array
 from unlite.model.saving.save import as_source
+from unlite.model.texts import read_array
 from unlite.storage.source import MemorySource
 
 if TYPE_CHECKING:
