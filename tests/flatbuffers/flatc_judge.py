@@ -88,7 +88,7 @@ class Flatc:
 
 
 def document(text: bytes) -> Any:
-    """A JSON text with the order of its keys; NaN and infinities of both, flatc's bare and ours in quotes, as floats."""
+    """A JSON text with the order of its keys; NaN and infinities, bare or in quotes, as floats."""
 
     def named(found: re.Match[bytes]) -> bytes:
         return found[1] + found[2] + (b"NaN" if found[3] == b"nan" else b"Infinity") + found[4]

@@ -10,12 +10,14 @@ import struct
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import unlite
 from unlite.containers.litertlm import header_schema, read_bundle
 from unlite.errors import AmbiguousNameError, NotFoundError, TextError, UnsupportedFormatError
 from unlite.flatbuffers.write import build
+from unlite.model import opening
 from unlite.model.texts import text_kind
 from unlite.schema import load
 from unlite.storage.source import MappedFile, MemorySource
@@ -192,6 +194,29 @@ def test_wrong_kinds_of_the_reports(shared: Path) -> None:
     for name, what in (("m.ort", "ONNX Runtime"), ("t.arrow", "Arrow"), ("npz_lzma_damaged.npz", "npz")):
         with pytest.raises(UnsupportedFormatError, match=what):
             unlite.open(shared / "reports" / name)
+
+
+@pytest.mark.parametrize("name", ["bare.txt", "std_byte.cc", "x.litertlm#prefill_decode"])
+def test_functions_take_them_as_well(shared: Path, name: str) -> None:
+    pytest.importorskip("torch")
+    from ai_edge_litert.interpreter import Interpreter
+
+    path = f"{shared / 'reports' / name}"
+    (shown,) = unlite.run(path, [np.ones((1, 4), np.float32)]).values()
+    data = unlite.open(path).file
+    judge = Interpreter(model_content=bytes(data.view(0, data.size)))
+    judge.allocate_tensors()
+    judge.set_tensor(judge.get_input_details()[0]["index"], np.ones((1, 4), np.float32))
+    judge.invoke()
+    assert np.array_equal(shown, judge.get_tensor(judge.get_output_details()[0]["index"]))
+    assert unlite.compare(path, shared / "reports/hexdump_C.txt").verdict == "same"
+
+
+def test_large_json_is_built_in_a_temporary_file(tmp_path: Path, data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "LARGE", 10)
+    (tmp_path / "m.json").write_text(json.dumps(MODEL))
+    model = unlite.open(tmp_path / "m.json")
+    assert bytes(model.file.view(0, model.file.size)) == data
 
 
 # -- bundles -------------------------------------------------------------------------------------------------------

@@ -11,6 +11,9 @@ from unlite.errors import NotFoundError, UnliteError, UnsupportedFormatError
 from unlite.schema.sniff import IDENTIFIER
 from unlite.storage.source import MemorySource, Source, open_source
 
+LARGE = 1 << 28
+"""Bytes of JSON text from which on the model it describes is built in a temporary file, not in memory."""
+
 
 def open_whole(file: object) -> tuple[Source, str | None, bool]:
     """A source for what ``unlite.open`` is given, the part that is meant in it, and whether it may be text.
@@ -88,9 +91,17 @@ def refusal(source: Source) -> UnsupportedFormatError:
 
 def _from_json(source: Source) -> Source:
     from unlite.model.formats.json_build import build_model
-    from unlite.storage.sink import MemorySink
 
     beside = f"{source.name}.tail" if os.path.isfile(source.name) else None
+    if source.size > LARGE:
+        from unlite.storage.temporary_file import TemporaryFile
+
+        built = TemporaryFile()
+        built.name = source.name
+        build_model(source, built, tail_file=beside)
+        return built
+    from unlite.storage.sink import MemorySink
+
     sink = MemorySink()
     build_model(source, sink, tail_file=beside)
     return MemorySource(sink.value(), source.name)
