@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from unlite.containers import c_declarations
+from unlite.containers import c_declarations, c_elements
 from unlite.containers.c_array import read_c_array, read_c_arrays, write_c_array, write_c_header
 from unlite.errors import (
     AmbiguousNameError,
@@ -241,8 +241,46 @@ SPELLINGS = {
     "quotes in a string": (r'const char x[] = "\"};\\";', b'"};\\\0'),
     "a string on two lines": ('const char x[] = "a\\\nb\\x1\\\nc";', b"ab\x1c\0"),
     "sized string with its zero": ('const char x[3] = "ab";', b"ab\0"),
+    "std::byte": ("#include <cstddef>\nconst std::byte x[] = {std::byte{0x1c}, std::byte{ 0b11 }, std::byte(255),};",
+                  b"\x1c\x03\xff"),
+    "std::array of std::byte": (
+        "#include <array>\n#include <cstddef>\nstd::array<std::byte, 2> x{{std::byte{1}, std::byte{2}}};", b"\1\2"),
+    "types of elements": (
+        "#include <cstdint>\nconst uint8_t x[] = {uint8_t{1}, (unsigned char)2, static_cast<uint8_t>(3), 4};",
+        b"\1\2\3\4"),
     "other code": (OTHER_CODE, b"\1"),
 }  # fmt: skip
+
+
+# The same for C, where indices may stand in any order, and GNU C, which knows ranges of them.
+DESIGNATED = {
+    "in order": ("unsigned char x[] = {[0] = 1, [1] = 2, [2] = 3};", b"\1\2\3"),
+    "a gap": ("unsigned char x[] = {[3] = 0x1c};", b"\0\0\0\x1c"),
+    "behind a gap": ("unsigned char x[] = {7, [3] = 1, 2};", b"\7\0\0\1\2"),
+    "back": ("unsigned char x[] = {1, 2, 3, [1] = 9};", b"\1\x09\3"),
+    "back, and on from there": ("unsigned char x[] = {[3] = 1, [0] = 9, 8};", b"\x09\x08\0\1"),
+    "a stated length": ("unsigned char x[6] = {[1] = 1,};", b"\0\1\0\0\0\0"),
+    "a range": ("unsigned char x[] = {[0 ... 2] = 0xff, [4] = 1};", b"\xff\xff\xff\0\1"),
+}
+
+
+@pytest.mark.parametrize(("text", "data"), DESIGNATED.values(), ids=DESIGNATED)
+def test_elements_with_an_index(text: str, data: bytes) -> None:
+    assert read_c_array(text, "x") == data
+
+
+BARE = {
+    "xxd -i from standard input": ("  0x1c, 0x00,\n  0xff\n", b"\x1c\0\xff"),
+    "a comma behind the last": ("28, 0, 255,\n", b"\x1c\0\xff"),
+    "in braces": ("{ 0x1c, -1 }", b"\x1c\xff"),
+    "an initialiser": ("{1, 2};\n", b"\1\2"),
+    "a comment in front": ("// weights\n1, /* 2, */ 3", b"\1\3"),
+}
+
+
+@pytest.mark.parametrize(("text", "data"), BARE.values(), ids=BARE)
+def test_bare_list(text: str, data: bytes) -> None:
+    assert read_c_array(text) == data
 
 
 @pytest.mark.parametrize(("text", "data"), SPELLINGS.values(), ids=SPELLINGS)
@@ -265,7 +303,9 @@ def test_the_compiler_agrees(tmp_path: Path) -> None:
             bodies += f"namespace n{number} {{ using c{number}::x; }}\n"
         for macro in ("N", "PROGMEM", "ALIGN", "BRACE"):
             bodies += f"#undef {macro}\n"
-        prints += f'  for (auto byte : n{number}::x) std::printf("%02x", byte & 255);\n  std::puts("");\n'
+        prints += (
+            f'  for (auto byte : n{number}::x) std::printf("%02x", static_cast<int>(byte) & 255);\n  std::puts("");\n'
+        )
     (tmp_path / "all.cc").write_bytes(f"{includes}{bodies}int main() {{\n{prints}}}\n".encode())
     assert CXX is not None
     subprocess.run([CXX, "-std=c++17", "-w", "all.cc", "-o", "program"], cwd=tmp_path, check=True)
@@ -338,7 +378,14 @@ REFUSED = {
     "split number": ("char x[] = {0x 1c};", 1, 13, "'0x'"),
     "no number between commas": ("char x[] = {1,,2};", 1, 15, "','"),
     "a comma alone": ("char x[] = {,};", 1, 13, "','"),
-    "a designator": ("char x[] = {[3] = 1};", 1, 13, "'['"),
+    "a designator of a field": ("char x[] = {.a = 1};", 1, 13, "'.'"),
+    "an index by name": ("char x[] = {[A] = 1};", 1, 14, "'A' is no index"),
+    "an index out of proportion": ("char x[] = {[2000000000] = 1};", 1, 14, "proportion"),
+    "a length out of proportion": ("char x[2000000000] = {[1] = 1};", 1, 6, "proportion"),
+    "an index past the brackets": ("char x[2] = {[2] = 1};", 1, 6, "3 elements, but its brackets say 2"),
+    "a std::byte that is none": ("std::byte x[] = {std::byte{256}};", 1, 18, "std::byte{256} does not lie in 0..255"),
+    "an element of a wide type": ("char x[] = {int{1}};", 1, 13, "int{1}"),
+    "a bare list with more behind it": ("1, 2, 3};\nint x;", 2, 1, "'int'"),
     "nested braces": ("char x[] = {{1}, {2}};", 1, 13, "'{'"),
     "two characters": ("char x[] = {'ab'};", 1, 13, "one byte"),
     "a wide character": ("char x[] = {L'a'};", 1, 13, "wider"),
@@ -394,7 +441,7 @@ def test_which_array_must_be_said() -> None:
     assert raised.value.hint
     assert read_c_array(text, "a") == b"\1"
     assert read_c_array(text, "b") == b"\2\0\0\0TFL3"
-    with pytest.raises(NotFoundError, match=r"'c'.*a, b"):
+    with pytest.raises(NotFoundError, match=r"(?s)'c'.*a, b"):
         read_c_array(text, "c")
 
 
@@ -464,6 +511,12 @@ OTHERS = [
     "\n#if 1\n",
     "{1}",
     '"a"',
+    "uint8_t{7}",
+    "std::byte( 0x1c )",
+    "(char)-3",
+    "static_cast<unsigned char>(9)",
+    "int{1}",
+    "byte{}",
 ]
 ELEMENTS = st.sampled_from([*NUMBERS, *OTHERS])
 SPACES = st.sampled_from(["", " ", "\n  ", "\t", "\r\n", "\v\f", " \\\n"])
@@ -488,11 +541,9 @@ def test_quick_and_slow_agree(kind: str, elements: list[tuple[str, str, str]], c
 
     with pytest.MonkeyPatch.context() as patch:
         quick = outcome()
-        patch.setattr(c_declarations, "_BLOCK", 7)
+        patch.setattr(c_elements, "_BLOCK", 7)
         blockwise = outcome()
-        patch.setattr(
-            c_declarations.Declarations, "_after_run", lambda self, data, start, limits, o: self._next_inside(o)
-        )
+        patch.setattr(c_elements.Elements, "_after_run", lambda self, data, start, limits, o: self.next_inside(o))
         slow = outcome()
     assert quick == slow
     assert blockwise == slow

@@ -25,10 +25,11 @@ STRICT = ("--strict-json", "--defaults-json")
 
 # Bare nan and inf, which flatc writes and no JSON parser reads; a line of its text holds one value at most.
 BARE = re.compile(rb'^(\s*(?:"?\w+"?: )?)(-?)(nan|inf)(,?)$', re.MULTILINE)
+QUOTED = re.compile(rb'"(NaN|-?Infinity)"')
 NUMBER = rb"(?:-?[0-9][0-9.]*|-?nan|-?inf|true|false)"
 LIST_OF_NUMBERS = re.compile(rb"\[\s*" + NUMBER + rb"(?:,\s*" + NUMBER + rb")*\s*\]")
-OUR_LIST_OF_NUMBERS = re.compile(rb"\[(?:[-0-9.eE+,\n]|NaN|Infinity|true|false)+\]")
-SCALAR = re.compile(rb"(: )(?:[-0-9.eE+]+|-?nan|-?inf|NaN|-?Infinity)(,?)$", re.MULTILINE)
+OUR_LIST_OF_NUMBERS = re.compile(rb'\[(?:[-0-9.eE+,\n]|"NaN"|"-?Infinity"|true|false)+\]')
+SCALAR = re.compile(rb'(: )(?:[-0-9.eE+]+|-?nan|-?inf|"NaN"|"-?Infinity")(,?)$', re.MULTILINE)
 
 
 class Flatc:
@@ -87,11 +88,12 @@ class Flatc:
 
 
 def document(text: bytes) -> Any:
-    """A JSON text with the order of its keys; flatc's bare nan and inf included."""
+    """A JSON text with the order of its keys; NaN and infinities, bare or in quotes, as floats."""
 
     def named(found: re.Match[bytes]) -> bytes:
         return found[1] + found[2] + (b"NaN" if found[3] == b"nan" else b"Infinity") + found[4]
 
+    text = QUOTED.sub(rb"\1", text)
     return json.loads(BARE.sub(named, text), object_pairs_hook=lambda pairs: ("object", pairs))
 
 

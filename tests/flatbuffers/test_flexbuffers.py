@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from unlite.errors import CorruptFileError, InvalidTypeError, InvalidValueError, NotFoundError, UnliteError
 from unlite.flatbuffers.flexbuffers import (
+    RawString,
     Scalar,
     TypedVector,
     decode,
@@ -36,9 +37,16 @@ FLOATS = st.floats(width=32, allow_nan=False) | st.floats(-1e30, 1e30)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
 LEAVES = st.none() | st.booleans() | INTEGERS | FLOATS | TEXTS | st.binary(max_size=300)
 VALUES = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=6) | st.dictionaries(KEYS, inner, max_size=6))
+RAW_STRINGS = st.binary(max_size=20).map(lambda content: RawString(content) if not_utf8(content) else content.decode())
 ANY_TEXT = TEXTS | st.binary(max_size=20).map(lambda content: content.decode("utf-8", "surrogateescape"))
 ANY_VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | ANY_TEXT | st.binary(),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False)
+    | TEXTS
+    | RAW_STRINGS
+    | st.binary(),
     lambda inner: (
         st.lists(inner, max_size=5)
         | st.dictionaries(ANY_TEXT.filter(lambda key: "\0" not in key), inner, max_size=5)
@@ -47,6 +55,14 @@ ANY_VALUES = st.recursive(
     ),
     max_leaves=20,
 )
+
+
+def not_utf8(content: bytes) -> bool:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return True
+    return False
 
 
 class KeyPool(dict):
@@ -169,7 +185,16 @@ class TestDecode:
 
     def test_string_that_is_not_utf8(self):
         # size 3 | c8 0f ff | NUL, then the root: distance 4, type string (5 << 2), width 1.
-        assert decode(b"\x03\xc8\x0f\xff\x00\x04\x14\x01").encode("utf-8", "surrogateescape") == b"\xc8\x0f\xff"
+        value = decode(b"\x03\xc8\x0f\xff\x00\x04\x14\x01")
+        assert value == b"\xc8\x0f\xff"
+        assert isinstance(value, RawString)
+
+    def test_raw_string_is_written_as_a_string(self):
+        data = encode({"4": RawString(b"\xc8\x0f\xff"), "5": b"\xff"})
+        entries = judge.GetRoot(data).AsMap
+        assert (entries["4"].IsString, bytes(entries["4"].AsStringBytes)) == (True, b"\xc8\x0f\xff")
+        assert (entries["5"].IsBlob, bytes(entries["5"].AsBlob)) == (True, b"\xff")
+        assert encode(decode(data)) == data
 
     def test_bytes_that_nothing_refers_to_are_left_alone(self):
         assert decode(b"anything" + GOOD) == EXPECTED
@@ -492,7 +517,8 @@ class TestRecognition:
         read_schema = pytest.importorskip("ai_edge_litert.schema_py_generated")
         model = shared / "models" / "mobilenet_v2_edgetpu.tflite"
         [(_, data)] = options_of(read_schema, model.read_bytes())
-        package = decode(data)["4"].encode("utf-8", "surrogateescape")
+        package = decode(data)["4"]
+        assert isinstance(package, RawString)
         assert package == bytes(judge.GetRoot(data).AsMap["4"].AsStringBytes)
         assert package[4:8] == b"DWN1"
 

@@ -11,24 +11,33 @@ TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-COMMANDS = {
-    "show": "what is in a model: tensors, operators, signatures, metadata",
-    "verify": "everything that is wrong with a file, with path and byte offset",
-    "json": "a model as JSON, with flatc's keys",
-    "build": "a model from JSON or from a C array",
-    "c-array": "a model as a C array for microcontrollers",
-    "weights": "all constants to .npz, .safetensors or .pth, and back",
-    "set": "change fields and tensors",
-    "metadata": "labels, metadata and associated files: show, extract, change",
-    "convert": "a model to PyTorch: source and weights, with a proof",
-    "compare": "a model in LiteRT against its conversion, tensor by tensor",
-    "dump": "every intermediate tensor of a run, with pictures and labels",
-    "flatbuffer": "look into any FlatBuffer through its schema",
-    "doctor": "which extras are installed, and what they serve",
+GROUPS = {
+    "look": {
+        "show": "what is in a model: tensors, operators, signatures, metadata",
+        "verify": "everything that is wrong with a file, with path and byte offset",
+        "metadata": "labels, metadata and associated files: show, extract, change",
+        "flatbuffer": "look into any FlatBuffer through its schema",
+    },
+    "change": {
+        "set": "change fields and tensors",
+        "weights": "all constants to .npz, .safetensors or .pth, and back",
+        "json": "a model as JSON, with flatc's keys",
+        "c-array": "a model as a C array for microcontrollers",
+        "build": "a model from JSON, from a C array or from a dump",
+    },
+    "convert and compare": {
+        "convert": "a model to PyTorch, ONNX or Core ML, with a proof",
+        "compare": "a model in LiteRT against its conversion, tensor by tensor",
+        "dump": "every intermediate tensor of a run, with pictures and labels",
+    },
+    "other": {
+        "doctor": "which extras are installed, and what they serve",
+    },
 }
+COMMANDS = {name: text for group in GROUPS.values() for name, text in group.items()}
 EXAMPLES = """\
 examples:
-  unlite show face.tflite                            what is in it
+  unlite face.tflite                                 what is in it: the same as 'unlite show face.tflite'
   unlite json face.tflite -o face.json               to JSON; edit it; and back:
   unlite build face.json -o face.tflite
   unlite set face.tflite description=mine -o mine.tflite
@@ -36,15 +45,20 @@ examples:
   unlite c-array face.tflite -o g_model.cc
   unlite convert face.tflite --to torch -o face      source that reads well, and weights
 
+A model is a .tflite, JSON, a C array or a dump, by path or URL; a part of a bundle, such as x.litertlm#prefill_decode;
+or - for standard input. With -o - the result goes to standard output, and all messages to standard error.
 'unlite COMMAND --help' says more of each, with examples."""
 FINE, DIFFERS, TROUBLE = 0, 1, 2
 
 
 def usage() -> str:
     """The help of the program as a whole."""
-    lines = [f"  {name:<12}{text}" for name, text in COMMANDS.items()]
-    head = "usage: unlite COMMAND ...\n\nOpen, inspect, change and save TensorFlow Lite (LiteRT) models.\n\ncommands:"
-    return "\n".join([head, *lines, "", EXAMPLES])
+    lines = ["usage: unlite COMMAND ...", "       unlite MODEL", ""]
+    lines.append("Open, inspect, change and save TensorFlow Lite (LiteRT) models.")
+    for group, commands in GROUPS.items():
+        lines += ["", f"{group}:"]
+        lines += [f"  {name:<12}{text}" for name, text in commands.items()]
+    return "\n".join([*lines, "", EXAMPLES])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,7 +77,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"unlite {__version__}")
         return FINE
     if given[0] not in COMMANDS:
-        return _unknown(given[0])
+        if not _is_model(given[0]):
+            return _unknown(given[0])
+        given.insert(0, "show")
+    if "-" in given:
+        from unlite.cli.streams import forget_standard_input
+
+        forget_standard_input()
     try:
         code = _run(given[0], given[1:], is_alone=arguments is None)
         sys.stdout.flush()
@@ -95,10 +115,20 @@ def _run(command: str, arguments: list[str], *, is_alone: bool) -> int:
     return int(module.run(parser.parse_args(arguments, Namespace(is_alone=is_alone))))
 
 
+def _is_model(name: str) -> bool:
+    """Whether an argument in a command's place is a file, one with a part behind ``#``, a URL or standard input."""
+    import os
+
+    if name == "-" or "://" in name or os.path.exists(name):
+        return True
+    return "#" in name and any(os.path.exists(name[:at]) for at, mark in enumerate(name) if mark == "#")
+
+
 def _unknown(command: str) -> int:
     from difflib import get_close_matches
 
     near = get_close_matches(command, COMMANDS, 1)
     hint = f" Did you mean '{near[0]}'?" if near else ""
-    print(f"unlite: there is no command {command!r}.{hint} 'unlite' alone lists all.", file=sys.stderr)
+    what = "command or file" if any(mark in command for mark in "./\\#") else "command"
+    print(f"unlite: there is no {what} {command!r}.{hint} 'unlite' alone lists all.", file=sys.stderr)
     return TROUBLE

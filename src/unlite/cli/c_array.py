@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from unlite.cli.output import new_parser
 from unlite.cli.progress import counted
+from unlite.cli.streams import MODEL, STANDARD, open_input
 from unlite.containers.c_array import write_c_array, write_c_header
-from unlite.model.model import open_model
 from unlite.model.saving.save import as_source
 from unlite.storage.atomic import write_atomically
 
@@ -34,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
         "Writes a model as a C or C++ array, aligned to 16 bytes, with its length beside it.",
         EXAMPLES,
     )
-    made.add_argument("model", metavar="MODEL", help="path or URL of a .tflite")
+    made.add_argument("model", metavar="MODEL", help=MODEL)
     made.add_argument("-o", "--output", metavar="FILE", help="the .cc or .c file; standard output when left out")
     made.add_argument("--name", default="g_model", help="name of the array (g_model); its length is NAME_len")
     made.add_argument("--header", metavar="FILE", help="write a header with the declarations, too, and include it")
@@ -43,15 +43,16 @@ def parser() -> argparse.ArgumentParser:
 
 def run(arguments: argparse.Namespace) -> int:
     """Writes the text; returns 0."""
-    with open_model(arguments.model) as model:
+    with open_input(arguments.model) as model:
         source = as_source(model)
+        output = None if arguments.output == STANDARD else arguments.output
         header = arguments.header
-        included = None if header is None else _from(arguments.output, header)
+        included = None if header is None else _from(output, header)
         pieces = counted(write_c_array(source, arguments.name, header=included), source, "writing", GROWTH)
         if header is not None:
             text = write_c_header(arguments.name)
             write_atomically(header, lambda sink: sink.write(text))
-        if arguments.output is None:
+        if output is None:
             for piece in pieces:
                 sys.stdout.write(piece.decode("ascii"))
             return 0
@@ -60,8 +61,8 @@ def run(arguments: argparse.Namespace) -> int:
             for piece in pieces:
                 sink.write(piece)
 
-        size = write_atomically(arguments.output, write).size
-    print(f"{arguments.output}: {source.size} bytes as {arguments.name}, {size} bytes of text", file=sys.stderr)
+        size = write_atomically(output, write).size
+    print(f"{output}: {source.size} bytes as {arguments.name}, {size} bytes of text", file=sys.stderr)
     return 0
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from unlite.cli.output import add_limit, new_parser, print_json, print_table, printable
 from unlite.cli.progress import progress
-from unlite.model.model import open_model
+from unlite.cli.streams import MODEL, STANDARD, open_input
 
 if TYPE_CHECKING:
     import argparse
@@ -36,12 +36,12 @@ def parser() -> argparse.ArgumentParser:
         "Exit code 0: same; 1: different; 2: not comparable, or trouble. A folder is a program: its model.py is run.",
         EXAMPLES,
     )
-    made.add_argument("model", metavar="MODEL", help="path or URL of a .tflite: the reference")
+    made.add_argument("model", metavar="MODEL", help=f"the reference: {MODEL}")
     made.add_argument(
         "other",
         metavar="OTHER",
         nargs="?",
-        help="folder from convert, .onnx, .mlpackage, or another .tflite; left out: MODEL converted to PyTorch",
+        help="folder from convert, .onnx, .mlpackage, or another model; left out: MODEL converted to PyTorch",
     )
     made.add_argument("--inputs", metavar="F", help="inputs by name as .npz, or a picture; left out: random values")
     made.add_argument("--seed", type=int, default=0, metavar="N", help="of the random values (0)")
@@ -69,14 +69,14 @@ def run(arguments: argparse.Namespace) -> int:
     from unlite.comparison.dump import dump_inputs
     from unlite.comparison.inputs import save_inputs
 
-    with open_model(arguments.model, limit=arguments.limit) as model:
+    with open_input(arguments.model, limit=arguments.limit) as model:
         inputs = dump_inputs(model, arguments.inputs, seed=arguments.seed, signature=arguments.signature)
         if arguments.save_inputs:
             save_inputs(model, inputs, arguments.save_inputs, arguments.signature)
         with progress("comparing", 100) as advance:
             comparison = compare(
                 model,
-                arguments.other,
+                open_input(arguments.other) if arguments.other == STANDARD else arguments.other,
                 inputs,
                 mode="isolated" if arguments.isolated else "accumulated",
                 kernels=arguments.kernels,

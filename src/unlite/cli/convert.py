@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from unlite.cli.light_work import work_lightly
 from unlite.cli.output import add_limit, new_parser, print_json, printable
+from unlite.cli.streams import MODEL, STANDARD, open_input, output_path, shown
 from unlite.errors import InvalidValueError, MissingExtraError, UnsupportedOperatorError
-from unlite.model.model import open_model
 from unlite.storage.new_output import NewOutput
 
 if TYPE_CHECKING:
@@ -122,9 +122,15 @@ def parser() -> argparse.ArgumentParser:
         EXAMPLES,
     )
     results = "; ".join(f"{name}: {text}" for name, text in TARGETS.items())
-    made.add_argument("model", metavar="MODEL", help="path or URL of a .tflite")
+    made.add_argument("model", metavar="MODEL", help=MODEL)
     made.add_argument("--to", choices=TARGETS, required=True, help=results)
-    made.add_argument("-o", "--output", metavar="OUT", required=True, help="replaced if convert wrote it")
+    made.add_argument(
+        "-o",
+        "--output",
+        metavar="OUT",
+        required=True,
+        help="replaced if convert wrote it; - for standard output, --to onnx only",
+    )
     made.add_argument("--no-compare", action="store_true", help="only check that the result loads")
     made.add_argument("--keep", action="store_true", help="write the result also where it is different")
     made.add_argument("--signature", metavar="KEY", help="the signature to convert")
@@ -145,14 +151,26 @@ def run(arguments: argparse.Namespace) -> int:
         work_lightly()
     target: Any = import_module(f"unlite.cli.convert_{arguments.to}")
     _check_libraries(target)
-    with open_model(arguments.model, limit=arguments.limit) as model:
+    name, is_stream = arguments.output, arguments.output == STANDARD
+    if is_stream and arguments.to != "onnx":
+        raise InvalidValueError(
+            f"what --to {arguments.to} writes is a folder and cannot go to standard output.", hint="Name it: -o OUT"
+        )
+    with open_input(arguments.model, limit=arguments.limit) as model, output_path(name, ".onnx") as arguments.output:
         try:
             verdict = _convert(model, target, arguments)
         except UnsupportedOperatorError as error:
             for operator in error.operators:
                 print(f"not supported: {printable(operator)}", file=sys.stderr)
             raise
-    if arguments.json:
+        if is_stream and verdict["output"] is not None:
+            verdict["output"] = shown(name)
+        _say(verdict, as_json=arguments.json)
+    return DIFFERENT if verdict["verdict"] == "different" else FINE
+
+
+def _say(verdict: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
         print_json(verdict)
     else:
         print(f"{verdict['verdict']}: {printable(verdict['reason'])}")
@@ -161,7 +179,6 @@ def run(arguments: argparse.Namespace) -> int:
         else:
             is_folder = os.path.isdir(verdict["output"])
             print(f"written: {printable(os.path.join(verdict['output'], '') if is_folder else verdict['output'])}")
-    return DIFFERENT if verdict["verdict"] == "different" else FINE
 
 
 def _check_libraries(target: Target) -> None:

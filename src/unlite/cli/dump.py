@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from unlite.cli.output import add_limit, new_parser, print_json, print_table, printable
 from unlite.cli.progress import progress
+from unlite.cli.streams import MODEL, STANDARD, open_input
 from unlite.errors import InvalidValueError
-from unlite.model.model import open_model
 
 if TYPE_CHECKING:
     import argparse
@@ -27,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
         "and index.html. With labels, the best classes of a classifier are shown.",
         EXAMPLES,
     )
-    made.add_argument("model", metavar="MODEL", help="path or URL of a .tflite")
+    made.add_argument("model", metavar="MODEL", help=MODEL)
     made.add_argument("--input", metavar="FILE", help="a picture, .npz or .npy; left out: random values")
     made.add_argument("--labels", metavar="FILE", help="one label a line; left out: those that the model carries")
     made.add_argument(
@@ -52,8 +52,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Runs and writes; returns 0."""
     from unlite.comparison.dump import dump, dump_inputs, labels_of
 
+    if arguments.output == STANDARD:
+        raise InvalidValueError("a dump is a folder and cannot go to standard output.", hint="Name one: -o DIR")
     labels = labels_of(arguments.labels, arguments.encoding) if arguments.labels else None
-    with open_model(arguments.model, limit=arguments.limit) as model:
+    with open_input(arguments.model, limit=arguments.limit) as model:
         inputs = dump_inputs(
             model,
             arguments.input,

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from unlite.cli.output import new_parser, print_table, printable
+from unlite.cli.output import new_parser, print_json_line, print_table, printable
+from unlite.cli.streams import STANDARD, input_source
 from unlite.cli.tree import in_short, type_name
 from unlite.errors import InvalidValueError, NotFoundError
 from unlite.flatbuffers import open as open_flatbuffer
 from unlite.flatbuffers import view as v
+from unlite.model.places import find_place
 from unlite.model.setting.paths import parse_path, walk
+from unlite.schema import names
 
 if TYPE_CHECKING:
     import argparse
@@ -24,7 +26,11 @@ EXAMPLES = """\
   unlite flatbuffer face.tflite --schema tflite 'subgraphs[0].tensors[3].name'
   unlite flatbuffer face.tflite --schema tflite 'subgraphs[0].tensors[*].name'
   unlite flatbuffer face.tflite --schema tflite 'subgraphs[0].operators[3]' --json
-  unlite flatbuffer monster.bin --schema monster.bfbs --root Weapon  another root table"""
+  unlite flatbuffer monster.bin --schema monster.bfbs --root Weapon  another root table
+  unlite flatbuffer m.ort --schema ort.fbs -I include 'model.graph.nodes[0].op_type'
+  unlite flatbuffer t.arrow --schema Message.fbs --offset 16
+  unlite flatbuffer face.tflite#metadata subgraph_metadata           a known place in a model"""
+INCLUDE = "folder of files that a .fbs includes; may be given several times"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -34,14 +40,19 @@ def parser() -> argparse.ArgumentParser:
         "Shows what is in any FlatBuffer, by field name, reading only the parts that are asked for.",
         EXAMPLES,
     )
-    made.add_argument("file", metavar="FILE", help="path or URL of a FlatBuffer; a size prefix is told from the bytes")
+    made.add_argument(
+        "file",
+        metavar="FILE",
+        help="path or URL of a FlatBuffer, - for standard input; MODEL#metadata, MODEL#edgetpu, X.litertlm#header",
+    )
     made.add_argument("path", metavar="PATH", nargs="?", help="what to show, such as subgraphs[0].tensors[3].name")
     made.add_argument(
         "--schema",
-        required=True,
         metavar="S",
-        help="a .bfbs, a .fbs (extra 'fbs'), or the name of a bundled schema",
+        help="a .bfbs, a .fbs (extra 'fbs'), or the name of a bundled schema; known for TFLite models and parts",
     )
+    made.add_argument("-I", "--include", metavar="DIR", action="append", default=[], help=INCLUDE)
+    made.add_argument("--offset", metavar="N", default="0", help="where the FlatBuffer begins, such as 32 or 0x20")
     made.add_argument("--root", metavar="NAME", help="the root table, where it is not the schema's own")
     made.add_argument("--json", action="store_true", help="everything below, as JSON with flatc's keys")
     made.parse_args = made.parse_intermixed_args  # type: ignore[method-assign]  # PATH may stand behind options
@@ -50,7 +61,7 @@ def parser() -> argparse.ArgumentParser:
 
 def run(arguments: argparse.Namespace) -> int:
     """Shows; returns 0."""
-    root = open_flatbuffer(arguments.file, _schema(arguments.schema), root=arguments.root)
+    root = _root(arguments)
     parts, rest = parse_path(arguments.path) if arguments.path else ([], "")
     if rest:
         raise InvalidValueError(f"{rest!r:.40} stands behind the path.", path=arguments.path[: -len(rest)])
@@ -66,10 +77,25 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _root(arguments: argparse.Namespace) -> v.Table:
+    try:
+        offset = int(arguments.offset, 0)
+    except ValueError:
+        raise InvalidValueError(f"--offset is a number, such as 32 or 0x20, not {arguments.offset!r}.") from None
+    place = find_place(input_source(STANDARD) if arguments.file == STANDARD else arguments.file)
+    schema = arguments.schema or (None if offset else place.schema)
+    if schema is None:
+        raise InvalidValueError(
+            "the schema of this file is not known.",
+            file=place.source.name,
+            hint=f"Name it: --schema FILE.fbs, or one of: {', '.join(names())}.",
+        )
+    include = arguments.include
+    return open_flatbuffer(place.source, _schema(schema), root=arguments.root, offset=offset, include=include)
+
+
 def _schema(name: str) -> str:
     """The name as it is. Raises NotFoundError where it is that of no bundled schema and of no file."""
-    from unlite.schema import names
-
     if name not in names() and not os.path.exists(name) and not name.endswith((".bfbs", ".fbs")):
         from difflib import get_close_matches
 
@@ -128,7 +154,7 @@ def _write_json(value: Any) -> None:
     elif isinstance(value, (v.TableVector, v.UnionVector)):
         _print_json(chain(value), several=True)
     else:
-        print(json.dumps(_plain(value)))
+        print_json_line(_plain(value))
 
 
 def _plain(value: Any) -> Any:

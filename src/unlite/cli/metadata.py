@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from unlite.cli.output import add_limit, new_parser, print_facts, print_json, print_table, printable
 from unlite.cli.progress import progress
+from unlite.cli.streams import MODEL, STANDARD, open_input, output_path, shown
 from unlite.cli.tree import tree
 from unlite.errors import InvalidValueError, NotFoundError, SaveError, UnliteError
 from unlite.flatbuffers import view as v
-from unlite.model.model import open_model
 
 if TYPE_CHECKING:
     import argparse
@@ -56,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
         "extracts and changes them.",
         EXAMPLES,
     )
-    made.add_argument("model", metavar="MODEL", help="path or URL of a .tflite")
+    made.add_argument("model", metavar="MODEL", help=MODEL)
     add_limit(made)
     made.add_argument("--json", action="store_true", help="for programs")
     made.add_argument("--extract", metavar="FOLDER", help="write the associated files into a folder")
@@ -90,7 +90,9 @@ def run(arguments: argparse.Namespace) -> int:
         raise InvalidValueError("nothing to change was given.", hint="Such as --labels FILE or --set-field PATH=VALUE.")
     if arguments.labels is None and (arguments.labelled or arguments.encoding):
         raise InvalidValueError("--for and --encoding belong to --labels FILE.")
-    with open_model(arguments.model, limit=arguments.limit) as model:
+    if arguments.in_place and arguments.model == STANDARD:
+        raise InvalidValueError("standard input cannot be changed in place.", hint="Give -o FILE.")
+    with open_input(arguments.model, limit=arguments.limit) as model:
         if changing:
             _change(model, arguments)
         elif arguments.extract is not None:
@@ -132,13 +134,15 @@ def _change(model: Model, arguments: argparse.Namespace) -> None:
     done += [(set_field(model, text), "set") for text in arguments.set_field]
     _warn_of_missing(model)
     _offer_labels(model, [text.partition("=")[0] for text in arguments.set])
-    with progress("saving", model.file.size) as advance:
-        saved = model.save(arguments.output, drop_unknown=arguments.drop_unknown, progress=advance)
-    if arguments.json:
-        facts: dict[str, Any] = {"file": saved.path, "how": saved.how, "bytes": saved.size}
-        print_json(facts | {"changes": [{"what": what, "done": how} for what, how in done]})
-    else:
-        print_facts([*done, ("saved", f"{saved.how} {saved.path}, {saved.size} bytes")])
+    with output_path(arguments.output) as output:
+        with progress("saving", model.file.size) as advance:
+            saved = model.save(output, drop_unknown=arguments.drop_unknown, progress=advance)
+        path = shown(arguments.output) or saved.path
+        if arguments.json:
+            facts: dict[str, Any] = {"file": path, "how": saved.how, "bytes": saved.size}
+            print_json(facts | {"changes": [{"what": what, "done": how} for what, how in done]})
+        else:
+            print_facts([*done, ("saved", f"{saved.how} {path}, {saved.size} bytes")])
 
 
 def _warn_of_missing(model: Model) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from math import isfinite
 
 TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
+    import re
     from collections.abc import Iterable, Sequence
     from typing import Any
 
@@ -55,7 +57,48 @@ def is_terminal() -> bool:
 
 def print_json(value: Any) -> None:
     """Prints a value as JSON, indented."""
-    print(json.dumps(value, indent=2, ensure_ascii=True, allow_nan=False))
+    print(_strict_json(value, 2))
+
+
+def print_json_line(value: Any) -> None:
+    """Prints a value as JSON on one line."""
+    print(_strict_json(value, None))
+
+
+def _strict_json(value: Any, indent: int | None) -> str:
+    try:
+        text = json.dumps(value, indent=indent, ensure_ascii=True, allow_nan=False)
+    except ValueError:  # NaN or an infinity
+        text = json.dumps(_finite(value), indent=indent, ensure_ascii=True, allow_nan=False)
+    return strict(text)
+
+
+def strict(text: str) -> str:
+    """JSON text in ASCII with text such as ``xff`` behind a backslash for bytes that are no UTF-8.
+
+    Python has a half of a character for each; most readers refuse such a half, and with it the whole text.
+    """
+    if "\\ud" not in text:
+        return text
+    import re
+
+    return re.sub(r"\\(?:u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})|ud([89a-f][0-9a-f]{2})|.)", _whole_character, text)
+
+
+def _whole_character(found: re.Match[str]) -> str:
+    half = found[3]
+    if half is None:
+        return found[0]
+    return f"\\\\x{half[1:]}" if half[0] == "c" and half[1] >= "8" else "\\ufffd"
+
+
+def _finite(value: Any) -> Any:
+    """The value with null for NaN and infinities."""
+    if isinstance(value, float):
+        return value if isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    return [_finite(entry) for entry in value] if isinstance(value, (list, tuple)) else value
 
 
 def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

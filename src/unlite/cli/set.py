@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from unlite.cli.output import add_limit, new_parser, print_facts, print_json
 from unlite.cli.progress import progress
+from unlite.cli.streams import MODEL, STANDARD, open_input, output_path, shown
 from unlite.errors import InvalidValueError
-from unlite.model.model import open_model
 from unlite.model.setting.paths import assign_path
 
 if TYPE_CHECKING:
@@ -42,9 +42,9 @@ With tensors[*] a function changes all float constants; on one quantized tensor 
 def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
     made = new_parser("set", "Changes fields and tensors of a model. Everything else stays as it is.", EXAMPLES)
-    made.add_argument("model", metavar="MODEL", help="path or URL of a .tflite")
+    made.add_argument("model", metavar="MODEL", help=MODEL)
     made.add_argument("changes", metavar="PATH=VALUE", nargs="+", help="what to change; done in this order")
-    made.add_argument("-o", "--output", metavar="FILE", help="the new model")
+    made.add_argument("-o", "--output", metavar="FILE", help="the new model; - for standard output")
     made.add_argument(
         "--in-place", action="store_true", help="write the changed bytes into MODEL; they keep their sizes"
     )
@@ -59,20 +59,23 @@ def run(arguments: argparse.Namespace) -> int:
     """Changes and saves; returns 0. Nothing is written unless every change could be made."""
     if (arguments.output is None) == (not arguments.in_place):
         raise InvalidValueError("where to save is not clear.", hint="Give one of -o FILE and --in-place.")
-    with open_model(arguments.model, limit=arguments.limit) as model:
+    if arguments.in_place and arguments.model == STANDARD:
+        raise InvalidValueError("standard input cannot be changed in place.", hint="Give -o FILE.")
+    with open_input(arguments.model, limit=arguments.limit) as model, output_path(arguments.output) as output:
         changes = [assign_path(model, change) for change in arguments.changes]
         with progress("saving", model.file.size) as advance:
             saved = model.save(
-                arguments.output,
+                output,
                 in_place=arguments.in_place,
                 drop_unknown=arguments.drop_unknown,
                 progress=advance,
             )
-    facts: dict[str, Any] = {"file": saved.path, "how": saved.how, "bytes": saved.size, "changed bytes": saved.changed}
-    if arguments.json:
-        print_json(facts | {"changes": [change._asdict() for change in changes]})
-    else:
-        print_facts([*((change.path, _text(change)) for change in changes), ("saved", _saved(facts))])
+        name = saved.path if arguments.output is None else shown(arguments.output)
+        facts: dict[str, Any] = {"file": name, "how": saved.how, "bytes": saved.size, "changed bytes": saved.changed}
+        if arguments.json:
+            print_json(facts | {"changes": [change._asdict() for change in changes]})
+        else:
+            print_facts([*((change.path, _text(change)) for change in changes), ("saved", _saved(facts))])
     return 0
 
 

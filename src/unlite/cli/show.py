@@ -7,12 +7,12 @@ from itertools import islice
 from json import dumps
 from math import isfinite
 
-from unlite.cli.output import new_parser, print_facts, print_table, printable, size
+from unlite.cli.output import new_parser, print_facts, print_table, printable, size, strict
+from unlite.cli.streams import MODEL, open_input
 from unlite.errors import CorruptFileError, UnliteError, UnsupportedFormatError
 from unlite.flatbuffers import view as v
 from unlite.flatbuffers.rows import rows
 from unlite.flatbuffers.schema import U_TYPE
-from unlite.model.model import Model, open_model
 from unlite.model.values.dtypes import elements, stored_bytes
 
 TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
@@ -23,13 +23,17 @@ if TYPE_CHECKING:
 
     from unlite.flatbuffers.findings import Finding
     from unlite.flatbuffers.rows import Wanted
+    from unlite.model.model import Model
     from unlite.model.objects.subgraph import Subgraph
 
 EXAMPLES = """\
   unlite show face.tflite                     overview
   unlite show face.tflite --tensors           every tensor, a line each in a pipe
   unlite show face.tflite --operators --json  for programs
-  unlite show https://example.org/face.tflite reads only the parts it needs"""
+  unlite show bundle.litertlm                 the parts of a bundle
+  unlite show 'bundle.litertlm#prefill_decode' one of them
+  unlite show https://example.org/face.tflite reads only the parts it needs
+  unlite set face.tflite description=mine -o - | unlite show -"""
 
 ITEMS_A_LINE = 32
 TENSOR_COLUMNS = ("#", "name", "dtype", "shape", "quantization", "buffer", "bytes")
@@ -41,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
     made = new_parser(
         "show", "Shows what is in a model. Without options an overview; weights are never loaded.", EXAMPLES
     )
-    made.add_argument("model", metavar="MODEL", help="path or URL of a .tflite")
+    made.add_argument("model", metavar="MODEL", help=MODEL)
     made.add_argument(
         "--tensors", action="store_true", help="the tensors: index, name, dtype, shape, quantization, buffer"
     )
@@ -56,9 +60,17 @@ def parser() -> argparse.ArgumentParser:
 def run(arguments: argparse.Namespace) -> int:
     """Shows; returns 1 where the file is damaged."""
     try:
-        model = open_model(arguments.model, weights=arguments.weights)
+        model = open_input(arguments.model, weights=arguments.weights)
     except UnsupportedFormatError:
-        raise
+        from unlite.cli.show_bundle import show_bundle
+
+        try:
+            code = show_bundle(arguments, _show_json)
+        except CorruptFileError as error:
+            return _unreadable(arguments, error)
+        if code is None:
+            raise
+        return code
     except CorruptFileError as error:
         return _unreadable(arguments, error)
     damage: list[UnliteError] = []
@@ -73,7 +85,7 @@ def _unreadable(arguments: argparse.Namespace, error: CorruptFileError) -> int:
     """A file whose root cannot be read has nothing to show but that."""
     finding = {"severity": "error", "path": error.path or "", "offset": error.offset, "message": error.message}
     if arguments.json:
-        print(dumps({"schema_version": 3, "description": "", "subgraphs": [], "findings": [finding]}))
+        print(strict(dumps({"schema_version": 3, "description": "", "subgraphs": [], "findings": [finding]})))
     else:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
     return 1
@@ -96,16 +108,17 @@ class _Out:
         self.write(f'"{name}": [')
         before = "\n"
         while chunk := list(islice(values, ITEMS_A_LINE)):
-            self.write(before + dumps(chunk)[1:-1])
+            self.write(before + strict(dumps(chunk)[1:-1]))
             before = ",\n"
         self.write("]")
 
 
 def _show_json(model: Model, arguments: argparse.Namespace, damage: list[UnliteError]) -> None:
+    """Writes everything, or what was asked for, as JSON; what cannot be read is added to ``damage``."""
     out = _Out()
     everything = arguments.tensors == arguments.operators
     head = {"schema_version": model.schema_version, "description": read(damage, lambda: model.description, "")}
-    out.write(dumps(head)[:-1] + ', "subgraphs": [')
+    out.write(strict(dumps(head)[:-1]) + ', "subgraphs": [')
     before = ""
     for graph in iterate(damage, lambda: model.subgraphs):
         facts = {
@@ -113,7 +126,7 @@ def _show_json(model: Model, arguments: argparse.Namespace, damage: list[UnliteE
             "inputs": read(damage, lambda graph=graph: list(graph._table["inputs"] or ()), []),
             "outputs": read(damage, lambda graph=graph: list(graph._table["outputs"] or ()), []),
         }
-        out.write(before + "\n" + dumps(facts)[:-1])
+        out.write(before + "\n" + strict(dumps(facts)[:-1]))
         if everything or arguments.tensors:
             out.write(",\n")
             out.items("tensors", tensor_facts(graph, damage))
@@ -223,12 +236,18 @@ def plain(value: Any, depth: int = 0) -> Any:
     if isinstance(value, float) and not isfinite(value):
         return None
     if isinstance(value, (bytes, bytearray)):
-        return {"bytes": bytes(value).hex()} if len(value) <= 256 else {"length": len(value)}
+        return {"base64": _base64(value)} if len(value) <= 1024 else {"length": len(value)}
     if isinstance(value, dict):
         return {str(key): plain(entry, depth + 1) for key, entry in value.items()}
     if isinstance(value, list):
         return [plain(entry, depth + 1) for entry in value]
     return value
+
+
+def _base64(data: bytes | bytearray) -> str:
+    from binascii import b2a_base64
+
+    return b2a_base64(data, newline=False).decode("ascii")
 
 
 def operator_facts(graph: Subgraph, damage: list[UnliteError]) -> Iterator[dict[str, Any]]:

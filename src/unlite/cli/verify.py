@@ -6,8 +6,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from unlite.cli.output import new_parser, print_json, print_table, printable
+from unlite.cli.streams import MODEL, open_input
 from unlite.errors import CorruptFileError, UnsupportedFormatError
-from unlite.model.model import open_model
 
 if TYPE_CHECKING:
     import argparse
@@ -28,7 +28,7 @@ def parser() -> argparse.ArgumentParser:
         "what cannot be read; they alone make the exit code 1.",
         EXAMPLES,
     )
-    made.add_argument("models", metavar="MODEL", nargs="+", help="path or URL of a .tflite")
+    made.add_argument("models", metavar="MODEL", nargs="+", help=MODEL)
     made.add_argument("--json", action="store_true", help='for programs: {"findings": [...]}')
     return made
 
@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
 def findings(name: str) -> list[dict[str, Any]]:
     """What is wrong with a file. One that is no model, or whose root cannot be read, has one error."""
     try:
-        model = open_model(name)
+        model = open_input(name)
     except (UnsupportedFormatError, CorruptFileError) as error:
         message = f"{error.message} {error.hint}" if error.hint else error.message
         return [{"severity": "error", "path": error.path or "root", "offset": error.offset, "message": message}]

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from unlite.cli.output import add_limit, new_parser, print_facts, print_json, printable
 from unlite.cli.progress import progress
+from unlite.cli.streams import MODEL, STANDARD, open_input, output_path, shown
 from unlite.errors import InvalidValueError
-from unlite.model.model import open_model
 from unlite.pytorch.weights.axes import torch_axes
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ EXAMPLES = """\
                                     torch.save or safetensors, into a file of its own or over the folder's"""
 
 AXES: dict[str, Axes | None] = {"tflite": None, "torch": torch_axes}
+STREAMED = ".npz"  # what -o - writes
 WEIGHT_FILES = (".npz", ".safetensors", ".pth", ".pt")
 
 
@@ -44,8 +45,13 @@ def parser() -> argparse.ArgumentParser:
         "network can be put back, too.",
         EXAMPLES,
     )
-    made.add_argument("file", metavar="FILE", help="a model; with --into a .npz, .safetensors or .pth")
-    made.add_argument("-o", "--output", metavar="FILE", help="a .npz, .safetensors or .pth; with --into the new model")
+    made.add_argument("file", metavar="FILE", help=f"{MODEL}; with --into a .npz, .safetensors or .pth")
+    made.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE",
+        help="a .npz, .safetensors or .pth; with --into the new model; or - (a .npz)",
+    )
     made.add_argument("--into", metavar="MODEL", help="put the weights into this model, and save it (to -o, if given)")
     made.add_argument(
         "--new-scales",
@@ -70,11 +76,16 @@ def run(arguments: argparse.Namespace) -> int:
             raise InvalidValueError("--dequantize is for taking out: real values are told by their type, float32.")
     elif arguments.new_scales:
         raise InvalidValueError("--new-scales is for putting back: --into MODEL.")
-    facts = _put(arguments) if arguments.into is not None else _take(arguments)
-    if arguments.json:
-        print_json(facts)
-    else:
-        print_facts((name, _text(value)) for name, value in facts.items() if value not in ({}, []))
+    if arguments.into == STANDARD and arguments.output is None:
+        raise InvalidValueError("where to save is not said.", hint="Give -o FILE, or -o - for standard output.")
+    with output_path(arguments.output, "" if arguments.into is not None else STREAMED) as output:
+        facts = _put(arguments, output) if arguments.into is not None else _take(arguments, output)
+        if arguments.output == STANDARD:
+            facts["file"] = shown(STANDARD)
+        if arguments.json:
+            print_json(facts)
+        else:
+            print_facts((name, _text(value)) for name, value in facts.items() if value not in ({}, []))
     return 0
 
 
@@ -88,26 +99,26 @@ def _some(entries: list[str], most: int = 20) -> str:
     return ", ".join(entries[:most]) + (f", and {len(entries) - most} more" if len(entries) > most else "")
 
 
-def _take(arguments: argparse.Namespace) -> dict[str, Any]:
+def _take(arguments: argparse.Namespace, output: str | None) -> dict[str, Any]:
     from unlite.model.formats.weight_files import write_weights
     from unlite.model.formats.weights import read_weights
 
     if arguments.file.endswith(WEIGHT_FILES):
         raise InvalidValueError("is a file of weights.", file=arguments.file, hint="Say where they go: --into MODEL.")
-    if arguments.output is None:
+    if output is None:
         raise InvalidValueError("where to write is not said.", hint="Such as: -o weights.npz")
     layout = arguments.layout or "tflite"
     axes = AXES[layout]
-    with open_model(arguments.file, limit=arguments.limit) as model, progress("writing", model.file.size) as advance:
-        if arguments.output.endswith((".pth", ".pt")):
+    with open_input(arguments.file, limit=arguments.limit) as model, progress("writing", model.file.size) as advance:
+        if output.endswith((".pth", ".pt")):
             from unlite.pytorch.weights.files import write_pth
 
             weights = read_weights(model, dequantize=arguments.dequantize, axes=axes)
-            report = write_pth(_told(weights, advance), arguments.output)
+            report = write_pth(_told(weights, advance), output)
         else:
             report = write_weights(
                 model,
-                arguments.output,
+                output,
                 dequantize=arguments.dequantize,
                 axes=axes,
                 layout=layout,
@@ -135,7 +146,7 @@ def _told(
         advance(tensor.nbytes)
 
 
-def _put(arguments: argparse.Namespace) -> dict[str, Any]:
+def _put(arguments: argparse.Namespace, output: str | None) -> dict[str, Any]:
     from unlite.model.formats.weight_files import open_weights
     from unlite.model.formats.weights import keyed_constants, put_weights
 
@@ -153,16 +164,15 @@ def _put(arguments: argparse.Namespace) -> dict[str, Any]:
                 raise InvalidValueError(f"was written with --layout {arrays.layout}.", file=arguments.file)
             layout = arrays.layout
     axes = AXES[layout or "tflite"]
-    with open_model(arguments.into, limit=arguments.limit) as model:
-        constants = keyed_constants(model)
-        own = all(key in constants for key in arrays)
+    with open_input(arguments.into) as model:
+        own = all(key in keyed_constants(model) for key in arrays)
         if own and not arguments.new_scales:
             with progress("reading", model.file.size) as advance:
                 report = put_weights(model, arrays, axes=axes, advance=advance)
             facts = {"changed": report.changed, "unchanged": report.unchanged, "clipped": report.clipped}
         else:
             facts = _put_state(model, arrays, metadata, axes, arguments)
-        saved = model.save(arguments.output)
+        saved = model.save(output)
     return {"file": saved.path, "how": saved.how, "bytes": saved.size, **facts}
 
 

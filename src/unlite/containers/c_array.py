@@ -10,10 +10,11 @@ import re
 from typing import TYPE_CHECKING
 
 from unlite.containers.c_declarations import KEYWORDS, CArray, Declarations
-from unlite.errors import AmbiguousNameError, InvalidValueError, NotFoundError, UnsupportedFormatError
+from unlite.containers.parts import find_part
+from unlite.errors import InvalidValueError, NotFoundError, UnsupportedFormatError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from typing_extensions import Buffer
 
@@ -136,8 +137,20 @@ def read_c_arrays(text: str | Buffer, file: str | None = None) -> list[CArray]:
     return declarations.arrays
 
 
-def read_c_array(text: str | Buffer, name: str | None = None, file: str | None = None) -> bytes:
+def read_c_array(
+    text: str | Buffer,
+    name: str | int | None = None,
+    file: str | None = None,
+    *,
+    is_wanted: Callable[[CArray], bool] | None = None,
+) -> bytes:
     """The bytes of the one array in a C or C++ text, or of the array called ``name``.
+
+    Args:
+        text: As for ``read_c_arrays``.
+        name: The array's name, ``NAME:2`` for the second of that name, or its position among all arrays.
+        file: The text's file name, for messages.
+        is_wanted: Where there are several and no name is given, the only one that this is true of is taken.
 
     Raises:
         UnsupportedFormatError: There is no array in the text.
@@ -147,24 +160,23 @@ def read_c_array(text: str | Buffer, name: str | None = None, file: str | None =
     """
     declarations = Declarations(text, file)
     arrays = declarations.arrays
-    named = [array for array in arrays if name is None or array.name == name]
-    if len(named) == 1:
-        return named[0].data
+    if name is None:
+        wanted = [array for array in arrays if is_wanted is not None and is_wanted(array)]
+        if len(arrays) == 1 or len(wanted) == 1:
+            return (wanted or arrays)[0].data
     if name in declarations.unread or (declarations.unread and not arrays):
-        raise declarations.refusal(name)
+        raise declarations.refusal(name if isinstance(name, str) and name in declarations.unread else None)
     if not arrays:
         raise UnsupportedFormatError(
             "there is no C array in this text.",
             file=file,
             hint="A C array looks like: const unsigned char g_model[] = {0x1c, 0x00, ...};",
         )
+    if name is not None:
+        return arrays[find_part(name, [array.name for array in arrays], file, "array")].data
     names = ", ".join(array.name for array in arrays[:20]) + (", ..." if len(arrays) > 20 else "")
-    if name is None:
-        raise NotFoundError(
-            f"the text has {len(arrays)} arrays, so which one is meant must be said: {names}.",
-            file=file,
-            hint="Give the name of one of them.",
-        )
-    if not named:
-        raise NotFoundError(f"no array of bytes is called {name!r}; there is: {names}.", file=file)
-    raise AmbiguousNameError(name, tuple(i for i, array in enumerate(arrays) if array.name == name), file=file)
+    raise NotFoundError(
+        f"the text has {len(arrays)} arrays, so which one is meant must be said: {names}.",
+        file=file,
+        hint="Give the name of one of them, or its position from 0.",
+    )

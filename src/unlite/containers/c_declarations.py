@@ -11,6 +11,15 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from unlite.containers.c_elements import (
+    BYTE_TYPES,
+    PLAIN,
+    SIGNED,
+    UNSIGNED,
+    Designated,
+    Elements,
+    out_of_proportion,
+)
 from unlite.containers.c_tokens import WHITE_SPACE, Token, Tokens, number, printable
 
 if TYPE_CHECKING:
@@ -32,16 +41,8 @@ _KEYWORDS = (
 KEYWORDS = frozenset(_KEYWORDS.split())
 MAX_DECLARATIONS = 1 << 16
 
-_UNSIGNED, _SIGNED, _PLAIN = (0, 255), (-128, 127), (-128, 255)
-# Names of eight-bit types. Whether a plain char has a sign is the compiler's choice; its bytes are the same.
-_BYTE_TYPES = {
-    **dict.fromkeys(b"uint8_t u_int8_t uint8 u8 byte BYTE Byte uchar UCHAR char8_t ai_u8".split(), _UNSIGNED),
-    **dict.fromkeys(b"int8_t int8 i8 s8 ai_i8".split(), _SIGNED),
-}
 _LENGTH_SUFFIXES = b"_len _size _length Len Size Length _LEN _SIZE _LENGTH".split()
 _DEFINE = re.compile(rb"#[ \t]*define[ \t]+(\w+)[ \t]+\(?[ \t]*([0-9][\w']*)[ \t]*\)?[ \t\r]*(?:/[/*].*)?", re.DOTALL)
-_NOT_PLAIN = re.compile(rb"['\"/#}]")
-_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -96,11 +97,30 @@ class Declarations:
         self._found: list[_Found] = []
         self._constants: dict[bytes, list[tuple[int, int]]] = {}
         self._count = 0
-        self._values: dict[tuple[int, int], _Values] = {}
-        self._run_end = 0
-        self._read()
+        self._elements = Elements(self._tokens)
+        if self._tokens.peek().kind in ("number", "{", "-"):
+            self._bare_list()
+        else:
+            self._read()
         for found in self._found:
             self._check_length(found)
+
+    def _bare_list(self) -> None:
+        """A list without a declaration, in braces or not, as ``xxd -i`` prints what it reads from standard input."""
+        tokens = self._tokens
+        opening = tokens.peek()
+        if opening.kind == "{":
+            tokens.next()
+        else:
+            opening = Token("{", 0, 0)
+            tokens.text += b"}"
+        data = self._elements.read(opening, PLAIN)
+        end = tokens.next()
+        if end.kind == ";":
+            end = tokens.next()
+        if end.kind:
+            raise self._elements.unexpected(end, "the end of the text")
+        self.arrays.append(CArray("", data, None, tokens.line(opening.end)))
 
     def refusal(self, name: str | None = None) -> TextError:
         """The error that says why ``name``, or else the first unread array, is not read."""
@@ -206,10 +226,10 @@ class Declarations:
             elif word.kind in ("*", "&"):
                 return None, "its elements are pointers"
         for name in names:
-            if name in _BYTE_TYPES:
-                return _BYTE_TYPES[name], ""
+            if name in BYTE_TYPES:
+                return BYTE_TYPES[name], ""
         if b"char" in names:
-            return _UNSIGNED if b"unsigned" in names else _SIGNED if b"signed" in names else _PLAIN, ""
+            return UNSIGNED if b"unsigned" in names else SIGNED if b"signed" in names else PLAIN, ""
         return None, f"its type, {printable(b' '.join(names))!r}, is not known to be eight bits wide"
 
     def _initialiser(self, declarator: _Declarator, opening: Token) -> None:
@@ -229,10 +249,10 @@ class Declarations:
             self._found.append(_Found(name, size, self._strings(tokens.next()), True))
             self._close(opening)
         elif is_std_array and tokens.peek().kind == "{":
-            self._found.append(_Found(name, size, self._elements(tokens.next(), limits), False))
+            self._found.append(_Found(name, size, self._elements.read(tokens.next(), limits), False))
             self._close(opening)
         else:
-            self._found.append(_Found(name, size, self._elements(opening, limits), False))
+            self._found.append(_Found(name, size, self._elements.read(opening, limits), False))
 
     def _leave(self, name: Token, reason: str) -> None:
         self.unread.setdefault(self._shown(name), (reason, name.start))
@@ -242,11 +262,11 @@ class Declarations:
 
     def _close(self, opening: Token) -> None:
         """Reads an optional comma and the brace that closes ``opening``."""
-        token = self._next_inside(opening)
+        token = self._elements.next_inside(opening)
         if token.kind == ",":
-            token = self._next_inside(opening)
+            token = self._elements.next_inside(opening)
         if token.kind != "}":
-            raise self._unexpected(token, "'}'")
+            raise self._elements.unexpected(token, "'}'")
 
     def _strings(self, token: Token) -> bytes:
         """The bytes of adjacent strings, with the closing zero."""
@@ -255,79 +275,6 @@ class Declarations:
             pieces.append(self._tokens.literal(self._tokens.next()))
         pieces.append(b"\0")
         return b"".join(pieces)
-
-    def _elements(self, opening: Token, limits: tuple[int, int]) -> bytes:
-        """The bytes of a list of numbers, of which the brace has been read."""
-        data = bytearray()
-        token = self._after_run(data, opening.end, limits, opening)
-        while token.kind != "}":
-            data.append(self._element(token, opening, limits))
-            token = self._next_inside(opening)
-            if token.kind == ",":
-                token = self._after_run(data, token.end, limits, opening)
-            elif token.kind != "}":
-                raise self._unexpected(token, "',' or '}'")
-        return bytes(data)
-
-    def _after_run(self, data: bytearray, start: int, limits: tuple[int, int], opening: Token) -> Token:
-        """Adds to ``data`` the run of plain numbers, each followed by a comma, that begins at ``start``.
-
-        Returns the token after it. This is for speed alone, and leaves everything it does not know to the caller:
-        every element's text is looked up in a table of the texts seen so far, which are few.
-        """
-        text = self._tokens.text
-        if start >= self._run_end:
-            stop = _NOT_PLAIN.search(text, start)
-            self._run_end = stop.start() if stop else len(text)
-            end = text.rfind(b",", start, self._run_end)
-            values = self._values.setdefault(limits, _Values(limits))
-            while start < end:
-                comma = end if end - start <= _BLOCK else text.rfind(b",", start, start + _BLOCK)
-                if comma < 0:
-                    break
-                try:
-                    data += bytes(map(values.__getitem__, text[start:comma].split(b",")))
-                except KeyError:
-                    break
-                start = comma + 1
-            self._tokens.position = start
-        return self._next_inside(opening)
-
-    def _next_inside(self, opening: Token) -> Token:
-        token = self._tokens.next()
-        if not token.kind:
-            raise self._tokens.error("this '{' is never closed: the text looks cut short.", opening.start)
-        if token.kind == "directive":
-            raise self._tokens.error(
-                "a preprocessor line stands inside an array.",
-                token.start,
-                hint="Branches and included files are not followed: run the C preprocessor first (cc -E).",
-            )
-        return token
-
-    def _unexpected(self, token: Token, wanted: str) -> TextError:
-        return self._tokens.error(
-            f"{wanted} is expected here, not {printable(self._tokens.spelled(token))!r}.", token.start
-        )
-
-    def _element(self, token: Token, opening: Token, limits: tuple[int, int]) -> int:
-        """The byte of one element that begins with ``token``."""
-        tokens = self._tokens
-        if token.kind == "char":
-            data = tokens.literal(token)
-            if len(data) != 1:
-                raise tokens.error("a character constant of one byte is expected here.", token.start)
-            return data[0]
-        digits = self._next_inside(opening) if token.kind in ("+", "-") else token
-        value = number(tokens.spelled(digits)) if digits.kind == "number" else None
-        if value is None:
-            raise self._unexpected(digits, "an integer or a character constant")
-        byte = _as_byte(value, token.kind == "-", tokens.spelled(digits), limits)
-        if byte is None:
-            sign = "-" if token.kind == "-" else ""
-            spelled = sign + printable(tokens.spelled(digits))
-            raise tokens.error(f"{spelled} does not lie in {limits[0]}..{limits[1]}, the array's type.", token.start)
-        return byte
 
     def _check_length(self, found: _Found) -> None:
         """Compares the number of elements with the brackets and the length constants, then keeps the array."""
@@ -343,6 +290,12 @@ class Declarations:
                 continue
             if ends_in_zero and len(data) not in values and len(data) - 1 in values:
                 data = data[:-1]
+            if isinstance(found.data, Designated) and len(data) < values[0] and lengths is in_brackets:
+                if out_of_proportion(values[0], self._tokens.text):
+                    raise self._tokens.error(
+                        f"a length of {values[0]} is out of all proportion to the text.", name.start
+                    )
+                data += bytes(values[0] - len(data))
             if len(data) not in values:
                 if lengths is in_brackets and data in (b"", b"\0") and not ends_in_zero:
                     self._leave(name, "it is filled with zeros and holds no data")
@@ -357,32 +310,3 @@ class Declarations:
             self._leave(name, "it is filled with zeros and holds no data")
             return
         self.arrays.append(CArray(self._shown(name), data, declared, self._tokens.line(name.start)))
-
-
-def _as_byte(value: int, negative: bool, spelled: bytes, limits: tuple[int, int]) -> int | None:
-    """The byte that stores a number in an array of this range; None if it does not fit."""
-    if negative and value:
-        if b"u" in spelled.lower():
-            return None  # minus an unsigned number is a large one
-        value = -value
-    return value & 0xFF if limits[0] <= value <= limits[1] else None
-
-
-class _Values(dict[bytes, int]):
-    """Text of an element, with the white space around it -> its byte. Texts that are no number raise KeyError."""
-
-    def __init__(self, limits: tuple[int, int]) -> None:
-        super().__init__()
-        self._limits = limits
-
-    def __missing__(self, text: bytes) -> int:
-        spelled = text.strip(WHITE_SPACE)
-        sign = spelled[:1] if spelled[:1] in (b"+", b"-") else b""
-        spelled = spelled[len(sign) :].lstrip(WHITE_SPACE)
-        value = number(spelled)
-        byte = None if value is None else _as_byte(value, sign == b"-", spelled, self._limits)
-        if byte is None:
-            raise KeyError(text)
-        if len(self) < 4096 and len(text) < 64:
-            self[text] = byte
-        return byte

@@ -65,7 +65,7 @@ class Tokens:
 
     def __init__(self, text: str | Buffer, file: str | None = None) -> None:
         self.file = file
-        self._original = self._as_utf8(text)
+        self._original = as_utf8(text, file)
         # A backslash before a line's end joins two lines before anything else is looked at. The joined text is
         # read; the places where it was joined give back the place in the original.
         self._joints = array("Q")
@@ -83,21 +83,6 @@ class Tokens:
         self._at_line_start = True
         self._counted = (0, 1)
         self._known_escapes: dict[bytes, bytes] = {}
-
-    def _as_utf8(self, text: str | Buffer) -> bytes:
-        try:
-            if isinstance(text, str):
-                return text.removeprefix("\ufeff").encode()
-            data = text if isinstance(text, bytes) else bytes(memoryview(text))
-            if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-                return data.decode("utf-16").encode()
-        except TypeError:
-            raise InvalidTypeError(
-                f"the text of a C file is wanted, as a string or bytes, not {type(text).__name__}.", file=self.file
-            ) from None
-        except UnicodeError as error:
-            raise TextError(f"the text is not Unicode: {error}.", line=1, column=1, file=self.file) from error
-        return data.removeprefix(b"\xef\xbb\xbf")
 
     def next(self) -> Token:
         """The next token; its kind is empty at the end of the text. Raises TextError for what is never closed."""
@@ -256,6 +241,31 @@ class Tokens:
                     stop = _DIRECTIVE_STOP_PLAIN
                 position = max(closing, position)
         return len(self.text)
+
+
+def as_utf8(text: str | Buffer, file: str | None = None) -> bytes:
+    """A text's bytes in UTF-8, without a byte order mark. Raises TextError where it is no Unicode."""
+    try:
+        if isinstance(text, str):
+            return text.removeprefix("\ufeff").encode()
+        data = text if isinstance(text, bytes) else bytes(memoryview(text))
+        if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+            return data.decode("utf-16").encode()
+    except TypeError:
+        raise InvalidTypeError(
+            f"the text of a C file is wanted, as a string or bytes, not {type(text).__name__}.", file=file
+        ) from None
+    except UnicodeError as error:
+        raise TextError(f"the text is not Unicode: {error}.", line=1, column=1, file=file) from error
+    return data.removeprefix(b"\xef\xbb\xbf")
+
+
+def begin_in_utf8(head: bytes) -> bytes:
+    """The first bytes of a text, cut anywhere, in UTF-8 and without a byte order mark."""
+    name = "utf-32" if head[:4] in (b"\xff\xfe\0\0", b"\0\0\xfe\xff") else "utf-16"
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff") or name == "utf-32":
+        return head.decode(name, "ignore").encode()
+    return head.removeprefix(b"\xef\xbb\xbf")
 
 
 def number(spelled: bytes) -> int | None:

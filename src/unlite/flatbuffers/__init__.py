@@ -7,7 +7,8 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+    from os import PathLike
     from typing import Any
 
     from unlite.flatbuffers.edits import Edits
@@ -19,7 +20,15 @@ finders: list[Callable[[str], Schema | None]] = []
 """Asked for a schema by its name, before a file is looked for. Who brings schemas adds what finds them."""
 
 
-def open(file: object, schema: object, *, root: str | None = None, size_prefixed: bool | None = None) -> Table:  # noqa: A001 - unlite.flatbuffers.open is the name people expect
+def open(  # noqa: A001 - unlite.flatbuffers.open is the name people expect
+    file: object,
+    schema: object,
+    *,
+    root: str | None = None,
+    size_prefixed: bool | None = None,
+    offset: int = 0,
+    include: Sequence[str | PathLike[str]] = (),
+) -> Table:
     """The root table of any FlatBuffer, read lazily through its schema.
 
     Args:
@@ -28,28 +37,41 @@ def open(file: object, schema: object, *, root: str | None = None, size_prefixed
             is compiled with flatc (extra ``fbs``), or the name of a bundled schema, such as ``tflite``.
         root: Name of the root table, where it is not the schema's own.
         size_prefixed: Whether the buffer's length stands in front of it; told from the bytes when left out.
+        offset: Where in the file the FlatBuffer, or its size prefix, begins.
+        include: Folders where the files are looked for that a ``.fbs`` includes.
 
     Raises:
         UnsupportedFormatError: the schema is none, or the file does not bear the schema's identifier.
         CorruptFileError: the root cannot be read.
+        InvalidValueError: the offset lies outside the file.
     """
-    from unlite.errors import UnsupportedFormatError
+    from unlite.errors import InvalidValueError, UnsupportedFormatError
     from unlite.flatbuffers.view import root_view
     from unlite.flatbuffers.wire import U32, Wire
     from unlite.storage.source import open_source
 
-    found = open_schema(schema)
+    found = open_schema(schema, include=include)
     source = open_source(file)
     owner = found.root if root is None else found.named(root)
     expected = found.file_identifier.encode("utf-8", "surrogateescape") if root is None else b""
+    if not 0 <= offset <= source.size:
+        raise InvalidValueError(f"the offset {offset} lies outside the file, 0 to {source.size}.", file=source.name)
     if size_prefixed is None:
         size_prefixed = False
-        if source.size >= 12 and source.unpack(U32, 0)[0] == source.size - 4:
-            size_prefixed = not expected or bytes(source.view(4, 4)) != expected
+        if source.size - offset >= 12:
+            (length,) = source.unpack(U32, offset)
+            # Where it begins inside a file, other things may follow.
+            fits = length == source.size - offset - 4 or (
+                offset > 0 and expected and length <= source.size - offset - 4
+            )
+            if fits and (not expected or bytes(source.view(offset + 4, 4)) != expected):
+                size_prefixed = offset == 0 or not expected or bytes(source.view(offset + 8, 4)) == expected
     if size_prefixed:
+        offset += 4
+    if offset:
         from unlite.storage.window import Window
 
-        source = Window(source, 4)
+        source = Window(source, offset)
     wire = Wire(source)
     if expected and wire.identifier() != expected:
         raise UnsupportedFormatError(
@@ -73,7 +95,7 @@ def edits_of(view: View) -> Edits:
     return view._edits
 
 
-def open_schema(schema: object) -> Schema:
+def open_schema(schema: object, *, include: Sequence[str | PathLike[str]] = ()) -> Schema:
     """A schema by its name, from a path (``.bfbs``, or ``.fbs`` with the ``fbs`` extra), from bytes, or as it is."""
     import os
 
@@ -93,7 +115,7 @@ def open_schema(schema: object) -> Schema:
     if path.endswith(".fbs"):
         from unlite.flatbuffers.compile import compile_schema
 
-        return Schema(compile_schema(path), path)
+        return Schema(compile_schema(path, include), path)
     try:
         with _open(checked_path(path), "rb") as file:
             data = read_unmapped(file, path)

@@ -7,8 +7,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from typing import TYPE_CHECKING
 
 from unlite.errors import MissingExtraError, UnliteError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 TIMEOUT = 60
 
@@ -22,13 +26,23 @@ def flatc() -> str:
     return found
 
 
-def compile_schema(path: str) -> bytes:
-    """The compiled form of a .fbs file. Raises UnliteError with flatc's own words where it does not compile."""
+def compile_schema(path: str, include: Sequence[str | os.PathLike[str]] = ()) -> bytes:
+    """The compiled form of a .fbs file. Raises UnliteError with flatc's own words where it does not compile.
+
+    Args:
+        path: The file.
+        include: Folders where included files are looked for, besides the file's own.
+    """
     program = flatc()
     if not os.path.isfile(path):
         raise UnliteError("is not there.", file=path)
+    folders = [os.path.abspath(os.fspath(folder)) for folder in include]
+    for folder in folders:
+        if not os.path.isdir(folder):
+            raise UnliteError("is no folder of included schemas.", file=folder)
     with tempfile.TemporaryDirectory(prefix="unlite-") as folder:
-        command = [program, "--binary", "--schema", "--bfbs-builtins", "-o", folder, os.path.abspath(path)]
+        options = [part for each in folders for part in ("-I", each)]
+        command = [program, "--binary", "--schema", "--bfbs-builtins", *options, "-o", folder, os.path.abspath(path)]
         try:
             done = subprocess.run(  # noqa: S603 - a fixed program, paths as single arguments
                 command, capture_output=True, text=True, errors="replace", timeout=TIMEOUT, check=False

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from unlite.errors import CorruptFileError, InvalidTypeError, InvalidValueError, NotFoundError
 from unlite.flatbuffers import flexbuffers_wire as wire
-from unlite.flatbuffers.flexbuffers_wire import Kind, TypedVector, Value
+from unlite.flatbuffers.flexbuffers_wire import Kind, RawString, TypedVector, Value
 from unlite.flatbuffers.flexbuffers_write import encode
 
 if TYPE_CHECKING:
@@ -17,7 +17,17 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-__all__ = ["Scalar", "TypedVector", "Value", "decode", "encode", "is_flexbuffer", "locate", "patch_integers"]
+__all__ = [
+    "RawString",
+    "Scalar",
+    "TypedVector",
+    "Value",
+    "decode",
+    "encode",
+    "is_flexbuffer",
+    "locate",
+    "patch_integers",
+]
 
 
 @dataclass(frozen=True)
@@ -38,14 +48,15 @@ class Scalar:
 def decode(data: Buffer) -> Value:
     """The whole value as Python objects.
 
-    Strings that are not UTF-8 keep their bytes: ``value.encode("utf-8", "surrogateescape")`` gives them back.
+    Strings that are not UTF-8 come as bytes (RawString). Keys that are not, as text with a lone surrogate for each such
+    byte: ``key.encode("utf-8", "surrogateescape")`` gives them back.
 
     Args:
         data: One FlexBuffer, from its first byte to its last.
 
     Returns:
-        None, bool, int, float, str (strings and keys), bytes (blobs), list (vectors; TypedVector for typed ones) or
-        dict (maps). What two slots refer to is there twice.
+        None, bool, int, float, str (strings and keys), bytes (blobs; RawString), list (vectors;
+        TypedVector for typed ones) or dict (maps). What two slots refer to is there twice.
 
     Raises:
         CorruptFileError: Damaged, deeper than MAX_DEPTH, or small and yet unfolding to a huge value. ``offset``
@@ -243,7 +254,10 @@ class _Reader:
             return content
         if self.take(start + size, 1) != b"\0":
             raise self.corrupt("a string does not end with NUL.", start + size)
-        return wire.text(content)
+        try:
+            return content.decode()
+        except UnicodeDecodeError:
+            return wire.RawString(content)
 
     def key(self, start: int) -> bytes:
         end = self.data.find(0, start)

@@ -46,6 +46,10 @@ KINDS: dict[int, Kind] = {BOOL: "bool", INT: "int", UINT: "uint", FLOAT: "float"
 LETTERS = {NULL: "BHIQ", BOOL: "BHIQ", INT: "bhiq", UINT: "BHIQ", FLOAT: "  fd"}
 
 
+class RawString(bytes):
+    """A string whose bytes are not UTF-8, such as a compiled program. Written, it is a string again, not a blob."""
+
+
 class TypedVector(list[Value]):
     """A list whose elements share one type, which is stored once. It equals the plain list.
 

@@ -73,6 +73,8 @@ class _Writer:
             return _Stored(wire.FLOAT, value, _float_width(value))
         if isinstance(value, str):
             return self.key(value) if type_ == wire.KEY else self.content(wire.STRING, self.utf8(value), b"\0")
+        if isinstance(value, wire.RawString):
+            return self.content(wire.STRING, value, b"\0")
         if isinstance(value, (bytes, bytearray, memoryview)):
             return self.content(wire.BLOB, bytes(value), b"")
         if len(self.steps) >= wire.MAX_DEPTH:

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     from unlite.flatbuffers.schema import Field, Object, Schema
     from unlite.storage.sink import Sink
 
+MARKS = (
+    (b"\xff\xfe\0\0", "utf-32"),
+    (b"\0\0\xfe\xff", "utf-32"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+)
 LEVELS = 64  # tables inside one another; flatc reads no more
 
 
@@ -40,7 +46,7 @@ def read_json(
     temporary file that goes with it. ``null`` counts as absent. Memory: the tree, and windows of about 1 MiB.
 
     Args:
-        text: The text in UTF-8: a source, or bytes.
+        text: The text in UTF-8, or in UTF-16 or UTF-32 with a byte order mark: a source, or bytes.
         schema: What it describes.
         spool: An empty file to use as the temporary one: binary, open for reading and writing.
         root: The table that the document is; the schema's root table without it.
@@ -50,7 +56,7 @@ def read_json(
         TextError: what does not parse, with line, column, path and a hint.
         SaveError: the temporary file cannot be written.
     """
-    source = text if isinstance(text, Source) else _memory(text)
+    source = in_utf8(text if isinstance(text, Source) else _memory(text))
     reader = _Reader(Text(source, file or source.name), schema, None if spool is None else TemporaryFile(spool))
     return reader.document(root or schema.root)
 
@@ -74,6 +80,30 @@ def _memory(text: object) -> Source:
         return MemorySource(text, "<text>")  # type: ignore[arg-type]  # anything with a buffer; refused below
     except TypeError:
         raise InvalidTypeError(f"a source or bytes of JSON text are wanted, not {type(text).__name__}.") from None
+
+
+def in_utf8(source: Source) -> Source:
+    """A text in UTF-8: itself, or a copy of one whose byte order mark names another encoding. Raises TextError."""
+    head = bytes(source.view(0, min(4, source.size)))
+    name = next((name for mark, name in MARKS if head.startswith(mark)), None)
+    if name is None:
+        return source
+    from codecs import getincrementaldecoder
+
+    decoder = getincrementaldecoder(name)()
+    copy = TemporaryFile()
+    copy.name = source.name
+    line = 1
+    try:
+        for chunk in source.chunks(0, source.size):
+            piece = decoder.decode(bytes(chunk)).encode("utf-8")
+            line += piece.count(b"\n")
+            copy.write(piece)
+        decoder.decode(b"", final=True)
+    except UnicodeError as error:
+        hint = "Save the text as UTF-8."
+        raise TextError(f"is not {name}: {error}.", line=line, column=1, file=source.name, hint=hint) from None
+    return copy
 
 
 class _Layout(NamedTuple):

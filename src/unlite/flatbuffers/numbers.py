@@ -79,8 +79,8 @@ def format_numbers(chunks: Iterable[Buffer], code: str) -> Iterator[bytes]:
 
     Yields:
         Pieces of about 32 KiB. Floats are the shortest text that reads back as the same value, ``1.0`` where they
-        are whole, ``NaN``, ``Infinity`` and ``-Infinity`` where JSON has no number. As in flatc's text, a bool
-        that is neither 0 nor 1 is ``true``.
+        are whole, ``"NaN"``, ``"Infinity"`` and ``"-Infinity"`` in quotes, where JSON has no number and flatc reads
+        strings. As in flatc's text, a bool that is neither 0 nor 1 is ``true``.
     """
     separator = b""
     column = 0
@@ -211,8 +211,8 @@ def _dump(values: Any) -> bytes:
 
 def _not_finite(value: float) -> bytes:
     if math.isnan(value):
-        return b"NaN"
-    return b"Infinity" if value > 0 else b"-Infinity"
+        return b'"NaN"'
+    return b'"Infinity"' if value > 0 else b'"-Infinity"'
 
 
 def _parse(text: bytes, code: str, position: int) -> bytes:

@@ -119,7 +119,7 @@ class _Rewrite:
                 offset=end,
                 hint="Changes that keep sizes can be saved. A .tflite is opened with unlite.open, which moves them.",
             )
-        known = root._object.schema.file_identifier.encode()
+        known = root._object.schema.file_identifier.encode("utf-8", "surrogateescape")
         identifier = wire.identifier() if wire.identifier() == known else b""
         self._plan = Plan(root._object, root, identifier=identifier, drop_unknown=drop_unknown)
         self._is_prefixed = _file_of(root)[1] > 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from unlite.errors import UnliteError
+from unlite.errors import UnliteError, UnsupportedFormatError
 from unlite.flatbuffers import view as v
 from unlite.flatbuffers.wire import Wire
 from unlite.model.metadata.entries import AssociatedFiles, Metadata
@@ -16,7 +16,7 @@ from unlite.schema import load
 from unlite.schema.sniff import sniff
 from unlite.storage.memory_limit import MemoryLimit, byte_count
 from unlite.storage.paths import checked_path
-from unlite.storage.source import MappedFile, MemorySource, Source, open_source
+from unlite.storage.source import MappedFile, MemorySource, Source
 
 TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
@@ -314,6 +314,8 @@ def open_model(file: Any, *, weights: str | os.PathLike[str] | None = None, limi
     Args:
         file: A path, bytes (anything with a buffer), a binary file object, or a URL: ``https:`` and ``http:``, and
             with the ``remote`` extra whatever fsspec knows (``s3:``, ``gs:``, ``hf:``). A Model is returned as it is.
+            A path may lead to JSON, a C array or a dump as well, and name a part: ``x.litertlm#prefill_decode``,
+            ``models.h#g_person``.
         weights: Folder of the model's weight files, where it has any; its own folder when left out. Names inside a
             model never lead out of it.
         limit: Bytes of memory that it may ask for, such as ``8 << 30`` or ``"8G"``. Left out: 1 GiB, or 256 times its
@@ -333,6 +335,18 @@ def open_model(file: Any, *, weights: str | os.PathLike[str] | None = None, limi
             from unlite.storage.journal import recover
 
             recover(real)
-    model = Model(open_source(file), weights)
+    model = _model_in(file, weights)
     model.limit = allowed
     return model
+
+
+def _model_in(file: Any, weights: str | os.PathLike[str] | None) -> Model:
+    from unlite.model.opening import model_inside, open_whole
+
+    source, part, is_text_allowed = open_whole(file)
+    if part is None:
+        try:
+            return Model(source, weights)
+        except UnsupportedFormatError:
+            pass  # it may hold a model all the same
+    return Model(model_inside(source, part, is_text_allowed=is_text_allowed), weights)

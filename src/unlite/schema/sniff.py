@@ -82,7 +82,7 @@ def _check_tables(wire: Wire, root: int, slots: tuple[int, ...], field: int) -> 
 def _refusal(source: Source) -> UnsupportedFormatError:
     head = bytes(source.view(0, min(source.size, 16)))
     hints = (
-        (b"PK\3\4", "It is a ZIP archive (a .task bundle?): unpack it and open the .tflite inside."),
+        (b"PK\3\4", "It is a ZIP archive: unpack it and open the .tflite inside."),
         (b"LITERTLM", "It is a .litertlm bundle; the models are inside."),
         (b"version https://git-lfs", "It is a Git LFS pointer: fetch the file itself with 'git lfs pull'."),
         (b"<", "It looks like a web page: the download went wrong; fetch it again."),

@@ -1,42 +1,40 @@
 """A model as JSON, with the keys that flatc writes, and back.
 
-Weights behind the FlatBuffer are put into their buffers. What JSON cannot carry (associated files, accelerator
-bytecode) goes to a tail file, ``FILE.tail``; the document remembers it in a metadata entry of its own, ``unlite_tail``,
-which is taken out again when the model is built.
+Weights behind the FlatBuffer are put into their buffers. What else lies behind it (associated files, accelerator
+bytecode) goes to a tail file, ``FILE.tail``, which the document remembers in a metadata entry of its own,
+``unlite_tail``. A document that is no file, such as one in a pipe, has the tail itself in that entry. Building
+the model takes the entry out again.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 from typing import TYPE_CHECKING, Any
 
-from unlite.errors import CorruptFileError, InvalidTypeError, InvalidValueError, UnliteError
+from unlite.errors import InvalidTypeError, InvalidValueError
 from unlite.flatbuffers import view as v
-from unlite.flatbuffers.json_reader import read_json
 from unlite.flatbuffers.json_writer import write_json
-from unlite.flatbuffers.nodes import LIMIT
 from unlite.flatbuffers.wire import Wire
-from unlite.flatbuffers.write import Plan
+from unlite.model.formats.json_build import RECORD, build_model
 from unlite.model.model import Model, open_model
-from unlite.model.objects.operator import DISPATCH
 from unlite.model.saving import trailing_data as tail
-from unlite.model.saving.accelerators import Bytecode, find_bytecode
-from unlite.model.saving.sections import OVERREAD, Pieces
+from unlite.model.saving.accelerators import find_bytecode
+from unlite.model.saving.save import as_source
 from unlite.schema import NEWEST, load
-from unlite.schema.sniff import IDENTIFIER
 from unlite.storage.atomic import write_atomically
 from unlite.storage.sink import MemorySink
 from unlite.storage.source import MappedFile, MemorySource, Source
+from unlite.storage.temporary_file import TemporaryFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from unlite.flatbuffers.schema import Field
     from unlite.model.saving.trailing_data import Piece, Record
-    from unlite.storage.sink import Sink
 
-RECORD = "unlite_tail"
+EMPTY_ZIP = 22  # bytes of a ZIP without files and comment
 
 
 def to_json(
@@ -44,97 +42,124 @@ def to_json(
     path: str | os.PathLike[str] | None = None,
     *,
     schema: str = NEWEST,
+    drop_unknown: bool = False,
     progress: Callable[[int], object] | None = None,
 ) -> str | None:
     """A model as JSON text.
 
     Args:
         model: A Model, a path, or bytes.
-        path: Write to this file, streaming; what JSON cannot carry goes to ``<path>.tail``. Without a path the text
-            comes back, and only remembers that there is more.
+        path: Write to this file, streaming; what JSON has no place for goes to ``<path>.tail``. Without a path the text
+            comes back, with that in it.
         schema: A model of an old version comes as version 3; its own schema (``tflite_v1``) shows it as it is stored.
+            An older schema of version 3 (``tflite_v3a``) shows what it knows of a newer file.
+        drop_unknown: Leave out fields and union values that no known schema has, instead of refusing.
         progress: Told the number of bytes of text each time some were written.
 
     Returns:
         The text, or None where it went to a file.
+
+    Raises:
+        LostFieldsError: fields are stored that no known schema has.
+        InvalidValueError: the schema is not one that reads this file.
     """
     opened = open_model(model)
     if path is None:
         pieces: list[bytes] = []
-        write_text(opened, pieces.append, schema=schema)
+        write_text(opened, pieces.append, schema=schema, drop_unknown=drop_unknown)
         return b"".join(pieces).decode()
     target = os.fspath(path)
     record = None
-    behind = _behind(opened) if schema == NEWEST else []
-    if behind:
+    behind = _behind(opened) if _is_newest(schema) else []
+    if behind and not _is_empty(behind):
         records: list[Record] = []
         write_atomically(f"{target}.tail", lambda sink: records.append(tail.write_tail_file(behind, sink)))
         record = records[0]
     write_atomically(
-        target, lambda sink: write_text(opened, sink.write, schema=schema, record=record), progress=progress
+        target,
+        lambda sink: write_text(opened, sink.write, schema=schema, record=record, drop_unknown=drop_unknown),
+        progress=progress,
     )
     return None
 
 
+def _is_newest(schema: str) -> bool:
+    return schema in (NEWEST, f"{NEWEST}_{NEWEST}")
+
+
+def _is_empty(behind: list[Piece]) -> bool:
+    """Whether it is nothing but a ZIP without files: a few bytes, for which a file of their own is too much."""
+    return len(behind) == 1 and behind[0].kind == "zip" and behind[0].length <= EMPTY_ZIP
+
+
 def write_text(
-    model: Model, write: Callable[[bytes], object], *, schema: str = NEWEST, record: Record | None = None
+    model: Model,
+    write: Callable[[bytes], object],
+    *,
+    schema: str = NEWEST,
+    record: Record | None = None,
+    drop_unknown: bool = False,
 ) -> None:
-    """Streams a model's JSON text, UTF-8, through ``write``."""
-    if schema != NEWEST:
-        write_json(_root_as_stored(model, schema), write)
+    """Streams a model's JSON text, UTF-8, through ``write``. Without a record of a tail file, the tail is in it."""
+    if not _is_newest(schema):
+        root, is_partial = _root_by(model, schema)
+        write_json(root, write, drop_unknown=drop_unknown or is_partial)
         return
-    behind = _behind(model) if record is None else []
-    if behind:
-        record = tail.write_tail_file(behind, _Nowhere())
-    write_json(model.root, write, override=_Inlining(model, record))
-
-
-class _Nowhere(MemorySink):
-    """Counts what it takes."""
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        self.position += len(data)
-
-
-def has_tail(model: Model) -> bool:
-    """Whether a model has more than JSON can carry."""
-    return bool(_behind(model))
+    remembered: Source | None = None
+    if record is not None:
+        remembered = MemorySource(json.dumps({"size": record.size, "crc32": record.crc32}).encode())
+    elif behind := _behind(model):
+        remembered = TemporaryFile()
+        tail.write_tail_file(behind, remembered)
+    write_json(model.root, write, override=_Inlining(model, remembered), drop_unknown=drop_unknown)
 
 
 def _behind(model: Model) -> list[Piece]:
     return tail.collect(model, find_bytecode(model))
 
 
-def _root_as_stored(model: Model, schema: str) -> v.Table:
-    wanted = f"tflite_v{model.schema_version}"
-    if schema not in (wanted, f"v{model.schema_version}") or model.schema_version == 3:
-        raise InvalidValueError(
-            f"the file is of version {model.schema_version}, it cannot be shown as {schema!r}.", file=model.file.name
-        )
-    if model.is_changed:
-        raise InvalidValueError("a changed model is of version 3 now.", file=model.file.name)
-    return v.root_view(Wire(model.file), load(wanted).root)
+def _root_by(model: Model, schema: str) -> tuple[v.Table, bool]:
+    """The root as a schema sees it, and whether that schema may know less than the file has."""
+    name = schema if schema.startswith(NEWEST) else f"{NEWEST}_{schema}"
+    found = load(name)
+    version = re.match(r"\d+", name.removeprefix(f"{NEWEST}_v"))
+    if version is None or int(version[0]) != model.schema_version:
+        if version is None or int(version[0]) != 3:
+            raise InvalidValueError(
+                f"the file is of version {model.schema_version}, it cannot be shown as {schema!r}.",
+                file=model.file.name,
+            )
+    elif model.schema_version < 3:
+        if model.is_changed:
+            raise InvalidValueError("a changed model is of version 3 now.", file=model.file.name)
+        return v.root_view(Wire(model.file), found.root), False
+    source = Model(as_source(model)).source if model.is_changed else model.source
+    return v.root_view(Wire(source), found.root), True
 
 
 class _Inlining:
     """What JSON shows instead of what is stored: data behind the FlatBuffer as if it were inside."""
 
-    def __init__(self, model: Model, record: Record | None) -> None:
+    def __init__(self, model: Model, remembered: Source | None) -> None:
         self._model = model
-        self._record = record
-        self._bytecode = find_bytecode(model) if record is not None else {}
+        self._remembered = remembered
+        self._entry = ""  # path of the buffer that is added for it
+        self._bytecode = find_bytecode(model) if remembered is not None else {}
         self._places = tail.place(_behind(model), tail.FIRST) if self._bytecode else {}
 
     def __call__(self, table: v.Table) -> Mapping[int, Any]:
         name = table._object.name
+        if self._entry and self._remembered is not None and v.path(table) == self._entry:
+            field = table._object.by_name["data"]
+            return {field.id: _vector(table, field, self._remembered, 0, self._remembered.size)}
         if name == "tflite.Buffer":
             return self._inline(table, "data", "offset", "size")
-        if name == "tflite.Operator" and v.path(table) in self._bytecode:
+        if name == "tflite.Operator" and self._bytecode and v.path(table) in self._bytecode:
             return self._dispatch(table)
         if name == "tflite.Operator":
             return self._inline(table, "custom_options", "large_custom_options_offset", "large_custom_options_size")
-        if name == "tflite.Model" and self._record is not None:
-            return self._remember(table, self._record)
+        if name == "tflite.Model" and self._remembered is not None:
+            return self._remember(table)
         return {}
 
     def _inline(self, table: v.Table, data: str, offset: str, size: str) -> Mapping[int, Any]:
@@ -157,16 +182,13 @@ class _Inlining:
         source = MemorySource(bytes(code.options))
         return {field.id: _vector(table, field, source, 0, source.size)}
 
-    def _remember(self, root: v.Table, record: Record) -> Mapping[int, Any]:
+    def _remember(self, root: v.Table) -> Mapping[int, Any]:
         fields = root._object.by_name
-        text = json.dumps({"size": record.size, "crc32": record.crc32}).encode()
         buffers: list[v.Table] = list(root["buffers"] or ())
         metadata: list[v.Table] = list(root["metadata"] or ())
         entry = {"name": RECORD, "buffer": len(buffers)}
-        return {
-            fields["buffers"].id: [*buffers, {"data": text}],
-            fields["metadata"].id: [*metadata, entry],
-        }
+        self._entry = f"buffers[{len(buffers)}]"
+        return {fields["buffers"].id: [*buffers, {}], fields["metadata"].id: [*metadata, entry]}
 
 
 def _vector(table: v.Table, field: Field, source: Source, start: int, length: int) -> v.ScalarVector:
@@ -177,7 +199,8 @@ def from_json(text: Any, *, schema: str = NEWEST, tail: str | bool | None = None
     """A model from JSON: ours or flatc's.
 
     Args:
-        text: The text, a path to it, or what ``json.loads`` gives for it.
+        text: The text, a path to it, or what ``json.loads`` gives for it. Text in bytes or a file is UTF-8, or UTF-16
+            with a byte order mark.
         schema: Name of the bundled schema that it follows, such as ``tflite_v1``.
         tail: Path of the tail file; None for the one beside the document, where it remembers one; False for none.
 
@@ -187,8 +210,8 @@ def from_json(text: Any, *, schema: str = NEWEST, tail: str | bool | None = None
     if isinstance(text, dict):
         try:
             text = json.dumps(text)
-        except (TypeError, ValueError, RecursionError) as error:  # a value that JSON has not; a dict inside itself
-            raise InvalidValueError(f"the dict cannot be written as JSON: {error}.") from None
+        except (TypeError, ValueError, RecursionError) as error:  # it holds itself, or what JSON cannot
+            raise InvalidValueError(f"the dict is no JSON document: {error}.") from error
     source, beside = _text_source(text)
     sink = MemorySink()
     build_model(source, sink, schema=schema, tail_file=_tail_choice(tail, beside))
@@ -210,119 +233,3 @@ def _tail_choice(choice: str | bool | None, beside: str | None) -> str | bool | 
     if choice is None or choice is True:
         return f"{beside}.tail" if beside else None
     return choice
-
-
-def build_model(text: Source, sink: Sink, *, schema: str = NEWEST, tail_file: str | bool | None = None) -> None:
-    """Streams the model that a JSON document describes.
-
-    Args:
-        text: The document, UTF-8.
-        sink: Takes the model.
-        schema: Name of the bundled schema.
-        tail_file: Path of the tail file; False to build without; None where there can be none.
-    """
-    name = schema if schema.startswith(NEWEST) else f"{NEWEST}_{schema}"
-    owner = load(name).root
-    tree = read_json(text, load(name))
-    if name != NEWEST and load(name).file_identifier != IDENTIFIER.decode():
-        Plan(owner, tree).write(sink)
-        return
-    behind = _recalled(tree, tail_file, text.name)
-    weights = Pieces()
-    plan = Plan(owner, tree, identifier=IDENTIFIER)
-    if plan.size > LIMIT:
-        _move_out(tree, weights)
-        plan = Plan(owner, tree, identifier=IDENTIFIER)
-    end = weights.place(plan.size) + (OVERREAD if weights else 0)
-    places = tail.place(behind, end)
-    if any(piece.kind == "bytecode" for piece in behind):
-        _patch_bytecode(tree, places)
-        plan = Plan(owner, tree, identifier=IDENTIFIER)
-    plan.write(sink)
-    weights.write(sink)
-    if weights:
-        sink.write(bytes(OVERREAD))
-    if behind or weights:
-        tail.write(behind, sink)
-
-
-def _recalled(tree: dict[str, Any], tail_file: str | bool | None, document: str) -> list[Piece]:
-    """Takes the record of a tail out of the tree, and opens the tail."""
-    metadata = tree.get("metadata") or []
-    found = next((entry for entry in metadata if entry and entry.get("name") == RECORD), None)
-    record = None
-    if found is not None:
-        metadata.remove(found)
-        record = _record(tree, found.get("buffer", 0), document)
-        if not metadata:
-            del tree["metadata"]
-    if tail_file is False:
-        return []
-    if isinstance(tail_file, str) and (record is not None or os.path.exists(tail_file)):
-        if record is None and tail_file == f"{document}.tail":
-            raise UnliteError(
-                "lies beside a document that does not know it.",
-                file=tail_file,
-                hint="Name it to have it built in (--tail FILE), or say --no-tail.",
-            )
-        return tail.read_tail_file(tail_file, record)
-    if record is not None:
-        raise UnliteError(
-            "the document remembers a tail file (associated files, accelerator bytecode), and there is none.",
-            file=document,
-            path=f"metadata {RECORD!r}",
-            hint="Name it (--tail FILE, tail=FILE), or build without it: --no-tail (tail=False).",
-        )
-    return []
-
-
-def _record(tree: dict[str, Any], index: int, document: str) -> Record:
-    buffers = tree.get("buffers") or []
-    try:
-        data = buffers[index]["data"]
-        facts = json.loads(bytes(data.memoryview() if isinstance(data, v.ScalarVector) else data))
-        record = tail.Record(int(facts["size"]), int(facts["crc32"]))
-    except (LookupError, TypeError, ValueError) as error:
-        raise CorruptFileError(
-            "what the document remembers of its tail file is damaged.",
-            file=document,
-            path=f"metadata {RECORD!r}",
-            hint="Write JSON and tail anew, together; or take that metadata entry out.",
-        ) from error
-    if index == len(buffers) - 1:
-        buffers.pop()
-    else:
-        buffers[index] = {}
-    return record
-
-
-def _move_out(tree: dict[str, Any], weights: Pieces) -> None:
-    """Puts the data of all buffers behind the FlatBuffer, which may not outgrow 2 GiB."""
-    for i, buffer in enumerate(tree["buffers"]):
-        data = (buffer or {}).get("data")
-        if isinstance(data, v.ScalarVector):
-            start, length = data.span()
-            tree["buffers"][i] = {"offset": weights.add(data._wire.source, start, length), "size": length}
-
-
-def _patch_bytecode(tree: dict[str, Any], places: dict[int, int]) -> None:
-    """Sets the offsets of accelerator bytecode to its new place."""
-    from unlite.flatbuffers.flexbuffers import decode
-
-    codes = tree.get("operator_codes") or []
-    for graph in tree.get("subgraphs") or []:
-        for operator in graph.get("operators") or []:
-            index = operator.get("opcode_index", 0)
-            data = operator.get("custom_options")
-            if data is None or index >= len(codes) or codes[index].get("custom_code") != DISPATCH:
-                continue
-            options = bytes(data.memoryview() if isinstance(data, v.ScalarVector) else data)
-            try:
-                value = decode(options)
-            except UnliteError:
-                continue
-            old = value.get("bytecode_offset") if isinstance(value, dict) else None
-            if isinstance(old, int) and old in places:
-                code = Bytecode(options, old, 0)
-                code.patch(places[old])
-                operator["custom_options"] = bytes(code.options)

@@ -289,6 +289,12 @@ def read_tail_file(path: str, record: Record | None) -> list[Piece]:
             raise CorruptFileError(
                 "is not the tail that belongs to this document.", file=path, hint="Write JSON and tail anew, together."
             )
+    return read_tail(source)
+
+
+def read_tail(source: Source) -> list[Piece]:
+    """The pieces in the bytes of a tail file. Raises CorruptFileError."""
+    path = source.name
     pieces: list[Piece] = []
     damaged = CorruptFileError("is no tail file, or a damaged one.", file=path)
     try:
@@ -302,7 +308,7 @@ def read_tail_file(path: str, record: Record | None) -> list[Piece]:
                 raise CorruptFileError(f"a piece of kind {kind!r} is unknown.", file=path)
             pieces.append(Piece(kind, source, at, size, old))
             at += size
-    except (ValueError, TypeError, KeyError) as error:
+    except (LookupError, TypeError, ValueError, OverflowError, RecursionError) as error:  # OverflowError: Infinity
         raise damaged from error
     if magic != MAGIC:
         raise damaged
