@@ -81,9 +81,7 @@ def test_what_cannot_be_kept_is_said(path: Path, monkeypatch: pytest.MonkeyPatch
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "chown", refused)
-    with pytest.warns(
-        UserWarning, match=r"not kept: the group \(number 23456\), the owner \(number 12345\)"
-    ):
+    with pytest.warns(UserWarning, match=r"not kept: the group \(number 23456\), the owner \(number 12345\)"):
         written = write_atomically(str(path), write())
     assert len(written.lost) == 2
     assert stat.S_IMODE(path.stat().st_mode) == 0o744
