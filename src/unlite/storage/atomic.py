@@ -60,7 +60,7 @@ def write_atomically(
     Raises:
         SaveError: the folder is not there, the disk is full, or it is not allowed.
     """
-    target = os.path.realpath(path)  # a link stays a link
+    target = real_path(path)
     folder = os.path.dirname(target)
     is_there = os.path.exists(target)
     if is_there and not os.path.isfile(target):
@@ -97,6 +97,14 @@ def write_atomically(
     if lost:
         warnings.warn(f"{path}: saved, but not kept: {', '.join(lost)}.", stacklevel=2)
     return Written(sink.position, lost)
+
+
+def real_path(path: str) -> str:
+    """Where a path leads: a link stays a link. Raises SaveError where it is none, as with a NUL in it."""
+    try:
+        return os.path.realpath(path)
+    except ValueError as error:
+        raise SaveError(f"cannot be written: {error}.", file=path, hint="Name another file.") from error
 
 
 def _replace(new: str, target: str, opened: Source | None) -> None:

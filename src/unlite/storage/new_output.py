@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from unlite.errors import SaveError
-from unlite.storage.atomic import sync_folder
+from unlite.storage.atomic import real_path, sync_folder
 from unlite.storage.leftovers import new_folder, sweep
 from unlite.storage.rename import exchange
 from unlite.storage.sink import write_error
@@ -48,7 +48,7 @@ class NewOutput:
 
     def __init__(self, path: str, is_own: Callable[[str], bool]) -> None:
         self.path = path
-        self._target = os.path.realpath(path)  # a link stays a link
+        self._target = real_path(path)
         self._is_kept = False
         self._parent, self._name = os.path.split(self._target)
         sweep(self._parent)  # an old folder that an interrupted one had moved away is back with that
