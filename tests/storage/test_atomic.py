@@ -19,6 +19,7 @@ from unlite.errors import SaveError
 from unlite.model.model import open_model
 from unlite.storage.atomic import write_atomically
 from unlite.storage.leftovers import sweep
+from unlite.storage.new_output import NewOutput
 from unlite.storage.source import MappedFile
 
 if TYPE_CHECKING:
@@ -143,6 +144,14 @@ def test_other_names_are_said(path: Path) -> None:
     with pytest.warns(UserWarning, match="its other names"):
         write_atomically(str(path), write())
     assert path.with_name("other").read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("name", ["nul\0inside", "lone\ud800surrogate"])
+def test_paths_that_are_none(name: str, tmp_path: Path) -> None:
+    with pytest.raises(SaveError, match="cannot be written"):
+        write_atomically(f"{tmp_path}/{name}", write())
+    with pytest.raises(SaveError, match="cannot be written"):
+        NewOutput(f"{tmp_path}/{name}", os.path.isfile)
 
 
 # -- what a kill leaves -----------------------------------------------------------------------------------------------

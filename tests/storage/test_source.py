@@ -122,3 +122,15 @@ def test_paths_that_do_not_open(name: str, tmp_path: Path) -> None:
     with pytest.raises(UnliteError, match="cannot be opened") as caught:
         open_source(str(tmp_path / name) if "\0" not in name else f"{tmp_path}/{name}")
     assert caught.value.file
+
+
+def test_what_cannot_be_mapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some file systems map nothing, such as that of the kernel's own files."""
+    (tmp_path / "file").write_bytes(b"data")
+
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(19, "No such device")
+
+    monkeypatch.setattr("mmap.mmap", refused)
+    with pytest.raises(UnliteError, match="cannot be mapped into memory: No such device"):
+        MappedFile(tmp_path / "file")

@@ -164,6 +164,22 @@ def test_weights_behind_a_size_prefixed_flatbuffer_count_from_it() -> None:
         _ = unlite.open(struct.pack("<I", 256) + data[:-1]).buffers[1].data
 
 
+def test_a_size_prefixed_file_from_elsewhere(shared: Path, tmp_path: Path) -> None:
+    path = shared / "reports" / "size_prefixed.tflite"
+    if not path.is_file():
+        pytest.skip("../shared/reports is not there")
+    data = path.read_bytes()
+    assert U32.unpack_from(data)[0] == len(data) - 4
+    plain = unlite.open(data[4:])
+    assert_equal_weights(unlite.open(path), plain)
+    model = unlite.open(path)
+    model.description = f"{plain.description}, and longer than it was before"
+    model.save(tmp_path / "plain.tflite")
+    assert_equal_weights(unlite.open(tmp_path / "plain.tflite"), plain)
+    assert unlite.open(path).save(tmp_path / "copy.tflite").how == "copied"
+    assert (tmp_path / "copy.tflite").read_bytes() == data
+
+
 def test_errors_behind_a_size_prefix_tell_the_place_in_the_file(face: Path) -> None:
     data = bytearray(struct.pack("<I", face.stat().st_size) + face.read_bytes())
     data[4:8] = struct.pack("<I", 0x7FFFFFF0)  # the offset to the root

@@ -16,8 +16,8 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 from unlite.errors import TransferError
+from unlite.storage.abstract_source import CHUNK, Source
 from unlite.storage.forks import tell_after_fork
-from unlite.storage.source import CHUNK, Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,9 +18,9 @@ from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit  # noqa:
 
 from unlite._version import __version__
 from unlite.errors import InvalidValueError, TransferError
+from unlite.storage.abstract_source import CHUNK
 from unlite.storage.blocks import BLOCK, CACHE, HEAD, BlockSource, public_name
 from unlite.storage.forks import of_the_parent
-from unlite.storage.source import CHUNK
 
 if TYPE_CHECKING:
     import socket

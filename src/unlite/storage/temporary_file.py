@@ -8,9 +8,9 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from unlite.errors import CorruptFileError, InvalidTypeError
+from unlite.storage.abstract_source import Source
 from unlite.storage.forks import tell_after_fork
 from unlite.storage.sink import Sink, write_error
-from unlite.storage.source import Source
 
 if TYPE_CHECKING:
     from struct import Struct

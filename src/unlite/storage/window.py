@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from unlite.storage.source import Source
+from unlite.storage.abstract_source import Source
 
 TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
