@@ -75,7 +75,7 @@ def test_json(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert version == {"name": "min_runtime_version", "buffer": 1, "bytes": 16, "kind": "text", "value": "1.5.0"}
     assert described["kind"] == "FlatBuffer"
     # JSON has no infinity; it comes as text.
-    assert described["value"]["subgraph_metadata"][0]["output_tensor_metadata"][0]["stats"]["max"] == ["inf"]
+    assert described["value"]["subgraph_metadata"][0]["output_tensor_metadata"][0]["stats"]["max"] == ["Infinity"]
     assert (own["kind"], own["value"]) == ("bytes", "8001")
     assert lost["kind"] == "unreadable"
     assert said["associated_files"] == [{"name": "labels.txt", "bytes": 8}, {"name": "more/vocab.txt", "bytes": 1}]

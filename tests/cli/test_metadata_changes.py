@@ -199,7 +199,7 @@ def test_infinities_there_and_back(model: Path, capsys: Capture) -> None:
     said(capsys, "m.tflite", "--from-json", "f.json", "-o", "out.tflite")
     (entry,) = json.loads(said(capsys, "out.tflite", "--json"))["metadata"]
     stats = entry["value"]["subgraph_metadata"][0]["output_tensor_metadata"][0]["stats"]
-    assert stats == {"max": ["inf"], "min": ["-inf"]}
+    assert stats == {"max": ["Infinity"], "min": ["-Infinity"]}
 
 
 def test_removal_of_what_has_one_name_and_of_what_has_several(shared: Path, tmp_path: Path, capsys: Capture) -> None:

@@ -256,8 +256,13 @@ def test_text_that_is_not_utf_8(flatc: Flatc) -> None:
     assert (caught.value.column, caught.value.path) == (20, "words[1]")
     with pytest.raises(TextError, match="no field"):
         read_json(b'{"\xff": 1}', flatc.schema)
-    with pytest.raises(TextError, match="byte 0xFF has no place"):
-        read_json("{}".encode("utf-16"), flatc.schema)
+    with pytest.raises(TextError, match="is not utf-16"):
+        read_json("{}".encode("utf-16")[:-1], flatc.schema)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
+def test_byte_order_marks(flatc: Flatc, encoding: str) -> None:
+    assert read_json('{"words": ["ü\N{SNOWMAN}"]}'.encode(encoding), flatc.schema) == {"words": ["ü\N{SNOWMAN}"]}
 
 
 def test_no_text_at_all(flatc: Flatc) -> None:

@@ -44,7 +44,6 @@ field by field, and entry by entry in lists of tables; to replace all, --remove 
 
 SHOWN_BYTES = 256
 MOST_ENTRIES = 200  # that are decoded; models have a handful
-CONSTANTS = {"NaN": "nan", "Infinity": "inf", "-Infinity": "-inf"}
 FILE_PREFIX, ENTRY_PREFIX = "file:", "metadata:"
 
 
@@ -261,8 +260,7 @@ def _json_facts(model: Model) -> Iterator[dict[str, Any]]:
             pieces: list[bytes] = []
             try:
                 write_json(table, pieces.append, drop_unknown=True)
-                # NaN and infinities are no JSON; they come as texts, which --from-json takes back.
-                facts["value"] = json.loads(b"".join(pieces), parse_constant=CONSTANTS.get)
+                facts["value"] = json.loads(b"".join(pieces))
             except UnliteError as error:
                 facts |= {"kind": "unreadable", "value": error.message}
         yield facts

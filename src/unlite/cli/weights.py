@@ -164,8 +164,9 @@ def _put(arguments: argparse.Namespace, output: str | None) -> dict[str, Any]:
                 raise InvalidValueError(f"was written with --layout {arrays.layout}.", file=arguments.file)
             layout = arrays.layout
     axes = AXES[layout or "tflite"]
-    with open_input(arguments.into) as model:
-        own = all(key in keyed_constants(model) for key in arrays)
+    with open_input(arguments.into, limit=arguments.limit) as model:
+        constants = keyed_constants(model)
+        own = all(key in constants for key in arrays)
         if own and not arguments.new_scales:
             with progress("reading", model.file.size) as advance:
                 report = put_weights(model, arrays, axes=axes, advance=advance)

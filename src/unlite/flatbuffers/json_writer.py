@@ -35,7 +35,6 @@ SHORT = 256  # elements; below this a vector of integers is quicker formatted on
 # Text for this many bytes per byte of file is far above what any writer's sharing gives.
 UNFOLDED, UNFOLDED_LEAST = 64, 1 << 20
 
-NOT_FINITE = re.compile(rb'"(?:NaN|-?Infinity)"')
 _ESCAPE = re.compile(r"\\(?:u[0-9a-f]{4}|.)")
 
 
@@ -45,7 +44,6 @@ def write_json(
     *,
     override: Override | None = None,
     drop_unknown: bool = False,
-    null_for_nan: bool = False,
 ) -> None:
     """Writes a table, and all below it, as JSON text.
 
@@ -57,7 +55,6 @@ def write_json(
         override: Asked once for each table: field id -> value to write instead of the stored one. None stands for a
             field that is not stored.
         drop_unknown: Leave out what the schema does not know, instead of refusing.
-        null_for_nan: ``null`` for NaN and infinities, which cannot be read back.
 
     Raises:
         CorruptFileError: the file is damaged, its tables are nested more than 64 deep, or so many of its objects are
@@ -65,7 +62,7 @@ def write_json(
         LostFieldsError: fields or union members are stored that the schema does not know; raised at the end.
         InvalidValueError, InvalidTypeError: an overriding value does not fit its field.
     """
-    writer = _Writer(write, override, null_for_nan=null_for_nan)
+    writer = _Writer(write, override)
     writer.document(root)
     if writer.lost and not drop_unknown:
         raise LostFieldsError(writer.lost, file=root._wire.source.name)
@@ -84,10 +81,7 @@ class _Step(NamedTuple):
 
 
 class _Writer:
-    def __init__(
-        self, write: Callable[[bytes], object], override: Override | None, *, null_for_nan: bool = False
-    ) -> None:
-        self._null_for_nan = null_for_nan
+    def __init__(self, write: Callable[[bytes], object], override: Override | None) -> None:
         self.lost: list[str] = []
         self._write = write
         self._override = override
@@ -222,7 +216,7 @@ class _Writer:
             elif base == s.BOOL:
                 text = {False: b"false", True: b"true"}.__getitem__
             else:
-                text = _float_text(base, self._null_for_nan) if base in (s.FLOAT, s.DOUBLE) else b"%d".__mod__
+                text = _float_text(base) if base in (s.FLOAT, s.DOUBLE) else b"%d".__mod__
             self._texts[key] = text
         return text
 
@@ -283,8 +277,6 @@ class _Writer:
         chunks = vector._wire.source.chunks(start, length)
         if field.enum is None:
             pieces = format_numbers(chunks, vector.code)
-            if self._null_for_nan:
-                pieces = (NOT_FINITE.sub(b"null", piece) for piece in pieces)
         else:
             pieces = _labels(chunks, vector.code, self._scalar_text(field, base))
         for piece in pieces:
@@ -314,10 +306,8 @@ def text_of(value: str) -> bytes:
     return text.encode("ascii")
 
 
-def _float_text(base: int, null_for_nan: bool) -> Callable[[float], bytes]:
+def _float_text(base: int) -> Callable[[float], bytes]:
     pack, code = s.SCALARS[base].pack, v.CODES[base]
-    if null_for_nan:
-        return lambda value: NOT_FINITE.sub(b"null", b"".join(format_numbers((pack(value),), code)))
     return lambda value: b"".join(format_numbers((pack(value),), code))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from unlite.containers.litertlm import is_litertlm, read_bundle
@@ -101,11 +102,12 @@ def _packages(model: Model) -> Iterator[bytes]:
             if operator.name != EDGE_TPU:
                 continue
             options = operator.custom_options
-            if not isinstance(options, dict):
+            if not isinstance(options, Mapping):
                 raise UnsupportedFormatError(
                     "the options of this Edge TPU operator are no map.", file=model.file.name, path=operator.path
                 )
             further = options.get(MORE_PACKAGES)
-            for package in (options.get(PACKAGE), *(further if isinstance(further, list) else ())):
+            more = further if isinstance(further, Sequence) and not isinstance(further, (str, bytes)) else ()
+            for package in (options.get(PACKAGE), *more):
                 if isinstance(package, (str, bytes, RawString)) and package:
                     yield package.encode() if isinstance(package, str) else package

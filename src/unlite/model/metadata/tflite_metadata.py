@@ -229,7 +229,7 @@ class _Unpacking:
         return value
 
 
-_NUMBERS = {"inf": float("inf"), "-inf": float("-inf"), "nan": float("nan")}
+_NUMBERS = {name: float(name) for name in ("inf", "-inf", "nan", "Infinity", "-Infinity", "NaN")}
 
 
 def _checked(owner: Object, value: Any, path: str) -> dict[str, Any]:

@@ -92,22 +92,22 @@ def _archives(model: Model) -> tuple[ZipTail | None, list[Piece]]:
     except CorruptFileError:
         return None, []
     if files.is_changed:
-        piece = _changed_archive(files, found.start if found else model.file.size)
+        piece = _changed_archive(files)
         return found, [piece] if piece.length else []
     if found is None:
         return None, []
     return found, [Piece("zip", model.file, found.start, found.end - found.start, found.start)]
 
 
-def _changed_archive(files: AssociatedFiles, place: int) -> Piece:
-    """The archive with all that was changed, as it would stand at ``place``; of length 0 where no file is left."""
+def _changed_archive(files: AssociatedFiles) -> Piece:
+    """The archive with all that was changed, as it would stand at byte 0; of length 0 where no file is left."""
     from unlite.containers.zip_write import changed_archive
     from unlite.storage.temporary_file import TemporaryFile
 
     written = TemporaryFile()
-    for data in changed_archive(files.tail, files.changed, place):
+    for data in changed_archive(files.tail, files.changed, 0):
         written.write(data)
-    return Piece("zip", written, 0, written.size, place)
+    return Piece("zip", written, 0, written.size, 0)
 
 
 class KeptFile(NamedTuple):
@@ -142,7 +142,7 @@ def kept_file(model: Model) -> KeptFile | None:
         length = tail.start
         if tail.end != model.file.size or length < _last_use(model):
             return None
-    piece = _changed_archive(files, tail.start if tail else length)
+    piece = _changed_archive(files)
     return KeptFile(model.file, length, piece if piece.length else None)
 
 
