@@ -1,0 +1,172 @@
+"""What LiteRT's kernels want of each builtin operator: names of its inputs and outputs, how many, which versions.
+
+The facts stand in ``operators.toml``, which explains its keys; ``operator_table.py`` is made from it.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Any
+
+RUNTIME = "LiteRT 2.3"
+"""Whose kernels the facts are about."""
+
+
+class Argument:
+    """An input or output of an operator.
+
+    Attributes:
+        name: Its name, such as ``bias``.
+        optional: Whether -1 may stand in its place.
+        least: None, or how often it must be there at least where it repeats.
+    """
+
+    __slots__ = ("least", "name", "optional")
+
+    def __init__(self, text: str) -> None:
+        name, star, least = text.partition("*")
+        self.optional = name.endswith("?")
+        self.name = name.rstrip("?")
+        self.least = int(least) if star else None
+
+
+class Arguments:
+    """The inputs or outputs of one form of an operator.
+
+    Attributes:
+        listed: In their order; only the last repeats.
+        counts: How many may be stored; None where the last repeats.
+        least: The smallest number of them.
+        ignores_more: Whether the kernel ignores those behind the named ones.
+    """
+
+    __slots__ = ("counts", "ignores_more", "least", "listed")
+
+    def __init__(self, texts: Sequence[str], counts: tuple[int, ...] | None, ignores_more: bool) -> None:
+        self.listed = tuple(map(Argument, texts))
+        self.ignores_more = ignores_more
+        last = self.listed[-1].least if self.listed else None
+        if last is None:
+            self.counts = counts or (len(self.listed),)
+            self.least = self.counts[0]
+        else:
+            self.counts = None
+            self.least = len(self.listed) - 1 + last
+
+    def takes(self, count: int) -> bool:
+        """Whether so many may be stored."""
+        if self.counts is None or count in self.counts:
+            return count >= self.least
+        return self.ignores_more and count > self.counts[-1]
+
+    def at(self, place: int) -> Argument | None:
+        """The argument at that place; None behind the last."""
+        if place < len(self.listed):
+            return self.listed[place]
+        return self.listed[-1] if self.counts is None else None
+
+    def names(self, count: int) -> Iterator[str]:
+        """A name for each of ``count`` stored ones; those that repeat are numbered, such as ``values[2]``."""
+        for place in range(count):
+            argument = self.at(place)
+            if argument is None:
+                yield f"[{place}]"
+            elif argument.least is None:
+                yield argument.name
+            else:
+                yield f"{argument.name}[{place - len(self.listed) + 1}]"
+
+    def wanted(self) -> str:
+        """How many there must be, for a message: ``2``, ``2 or 3``, ``1 or more``."""
+        if self.counts is None:
+            return f"{self.least} or more"
+        return " or ".join(map(str, self.counts))
+
+
+class OperatorFacts:
+    """What is known of one builtin operator.
+
+    Attributes:
+        name: As in the schema.
+        category: What kind of operator it is, such as ``convolution``.
+        versions: Oldest and newest version that LiteRT has a kernel for; None where it has none.
+        reads_options: Whether LiteRT reads its options.
+        needs_options: Whether LiteRT refuses it without them.
+        known_enums: Options with an enum of which LiteRT refuses a value without a name.
+        needed: Options that must be there.
+        longest: Vectors among the options, and how many entries LiteRT has room for.
+        together: Inputs that are given all or none, by place.
+    """
+
+    __slots__ = (
+        "_forms",
+        "category",
+        "known_enums",
+        "longest",
+        "name",
+        "needed",
+        "needs_options",
+        "reads_options",
+        "together",
+        "versions",
+    )
+
+    def __init__(self, name: str, row: dict[str, Any]) -> None:
+        self.name = name
+        self.category: str = row["category"]
+        self.versions: tuple[int, int] | None = row.get("versions")
+        self.reads_options: bool = row.get("reads_options", True)
+        self.needs_options: bool = row.get("needs_options", False)
+        self.known_enums: tuple[str, ...] = row.get("known_enums", ())
+        self.needed: tuple[str, ...] = row.get("needed", ())
+        self.longest: dict[str, int] = row.get("longest", {})
+        ignored = row.get("ignores_more", ())
+        self._forms = [
+            (
+                Arguments(row["inputs"], row.get("input_counts"), "inputs" in ignored),
+                Arguments(row["outputs"], row.get("output_counts"), "outputs" in ignored),
+            )
+        ]
+        other = row.get("otherwise")
+        if other is not None:
+            self._forms.append((Arguments(other["inputs"], None, False), Arguments(other["outputs"], None, False)))
+        places = {argument.name: place for place, argument in enumerate(self._forms[0][0].listed)}
+        self.together = tuple(tuple(places[each] for each in group) for group in row.get("together", ()))
+
+    def form(self, inputs: int) -> tuple[Arguments, Arguments]:
+        """Inputs and outputs of the form that has so many inputs; of the usual one where none has."""
+        return next((form for form in self._forms if form[0].takes(inputs)), self._forms[0])
+
+
+_known: dict[str, OperatorFacts] = {}
+
+
+def operator_facts(name: str) -> OperatorFacts | None:
+    """What is known of the builtin operator of that name; None where the schema has none."""
+    found = _known.get(name)
+    if found is None:
+        from unlite.schema.operator_table import TABLE
+
+        row = TABLE.get(name)
+        if row is not None:
+            found = _known[name] = OperatorFacts(name, row)
+    return found
+
+
+def all_operators() -> tuple[str, ...]:
+    """Names of all builtin operators, by category."""
+    from unlite.schema.operator_table import TABLE
+
+    return tuple(TABLE)
+
+
+def input_names(name: str, count: int) -> tuple[str, ...]:
+    """A name for each of an operator's ``count`` stored inputs.
+
+    Inputs that repeat are numbered: ``values[0]``, ``values[1]``. Those of custom and unknown operators are called
+    ``inputs[0]`` and so on, those behind the ones that a builtin operator has ``[3]``.
+    """
+    facts = operator_facts(name) or operator_facts("CUSTOM")
+    return tuple(facts.form(count)[0].names(count)) if facts is not None else ()
