@@ -29,7 +29,17 @@ if TYPE_CHECKING:
 TABLE: dict[str, dict[str, Any]] = {
 '''
 WIDTH = 120
-LISTS = ("inputs", "outputs", "input_counts", "output_counts", "ignores_more", "known_enums", "needed", "versions")
+LISTS = (
+    "enums_at_load",
+    "enums_at_prepare",
+    "ignores_more",
+    "input_counts",
+    "inputs",
+    "needed",
+    "output_counts",
+    "outputs",
+    "versions",
+)
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ from tests.model.litert_judge import answers
 from unlite.flatbuffers.findings import Finding
 from unlite.flatbuffers.verify import verify
 from unlite.flatbuffers.write import build
-from unlite.model.checking.kernels import KERNELS, WITHOUT_PARAMETERS
+from unlite.schema.operators import all_operators, operator_facts
 from unlite.model.checking.verify import verify_file
 from unlite.model.model import open_model
 from unlite.schema import load

@@ -40,13 +40,22 @@ class Arguments:
         counts: How many may be stored; None where the last repeats.
         least: The smallest number of them.
         ignores_more: Whether the kernel ignores those behind the named ones.
+        together: Places of those that are given all or none.
     """
 
-    __slots__ = ("counts", "ignores_more", "least", "listed")
+    __slots__ = ("counts", "ignores_more", "least", "listed", "together")
 
-    def __init__(self, texts: Sequence[str], counts: tuple[int, ...] | None, ignores_more: bool) -> None:
+    def __init__(
+        self,
+        texts: Sequence[str],
+        counts: tuple[int, ...] | None = None,
+        ignores_more: bool = False,
+        together: Sequence[Sequence[str]] = (),
+    ) -> None:
         self.listed = tuple(map(Argument, texts))
         self.ignores_more = ignores_more
+        places = {argument.name: place for place, argument in enumerate(self.listed)}
+        self.together = tuple(tuple(places[name] for name in group) for group in together)
         last = self.listed[-1].least if self.listed else None
         if last is None:
             self.counts = counts or (len(self.listed),)
@@ -72,7 +81,7 @@ class Arguments:
         for place in range(count):
             argument = self.at(place)
             if argument is None:
-                yield f"[{place}]"
+                yield f"inputs[{place}]"
             elif argument.least is None:
                 yield argument.name
             else:
@@ -93,23 +102,24 @@ class OperatorFacts:
         category: What kind of operator it is, such as ``convolution``.
         versions: Oldest and newest version that LiteRT has a kernel for; None where it has none.
         reads_options: Whether LiteRT reads its options.
-        needs_options: Whether LiteRT refuses it without them.
-        known_enums: Options with an enum of which LiteRT refuses a value without a name.
+        options: Type of its options; None where it has none.
+        needs_options: When LiteRT refuses it without them: ``load``, ``prepare``, or "" for never.
+        enums_at_load, enums_at_prepare: Options of which LiteRT then refuses a value without a name.
         needed: Options that must be there.
         longest: Vectors among the options, and how many entries LiteRT has room for.
-        together: Inputs that are given all or none, by place.
     """
 
     __slots__ = (
         "_forms",
         "category",
-        "known_enums",
+        "enums_at_load",
+        "enums_at_prepare",
         "longest",
         "name",
         "needed",
         "needs_options",
+        "options",
         "reads_options",
-        "together",
         "versions",
     )
 
@@ -118,22 +128,22 @@ class OperatorFacts:
         self.category: str = row["category"]
         self.versions: tuple[int, int] | None = row.get("versions")
         self.reads_options: bool = row.get("reads_options", True)
-        self.needs_options: bool = row.get("needs_options", False)
-        self.known_enums: tuple[str, ...] = row.get("known_enums", ())
+        self.options: str | None = row.get("options")
+        self.needs_options: str = row.get("needs_options", "")
+        self.enums_at_load: tuple[str, ...] = row.get("enums_at_load", ())
+        self.enums_at_prepare: tuple[str, ...] = row.get("enums_at_prepare", ())
         self.needed: tuple[str, ...] = row.get("needed", ())
         self.longest: dict[str, int] = row.get("longest", {})
         ignored = row.get("ignores_more", ())
         self._forms = [
             (
-                Arguments(row["inputs"], row.get("input_counts"), "inputs" in ignored),
+                Arguments(row["inputs"], row.get("input_counts"), "inputs" in ignored, row.get("together", ())),
                 Arguments(row["outputs"], row.get("output_counts"), "outputs" in ignored),
             )
         ]
         other = row.get("otherwise")
         if other is not None:
-            self._forms.append((Arguments(other["inputs"], None, False), Arguments(other["outputs"], None, False)))
-        places = {argument.name: place for place, argument in enumerate(self._forms[0][0].listed)}
-        self.together = tuple(tuple(places[each] for each in group) for group in row.get("together", ()))
+            self._forms.append((Arguments(other["inputs"]), Arguments(other["outputs"])))
 
     def form(self, inputs: int) -> tuple[Arguments, Arguments]:
         """Inputs and outputs of the form that has so many inputs; of the usual one where none has."""
@@ -166,7 +176,7 @@ def input_names(name: str, count: int) -> tuple[str, ...]:
     """A name for each of an operator's ``count`` stored inputs.
 
     Inputs that repeat are numbered: ``values[0]``, ``values[1]``. Those of custom and unknown operators are called
-    ``inputs[0]`` and so on, those behind the ones that a builtin operator has ``[3]``.
+    ``inputs[0]`` and so on, and so are those behind the ones that a builtin operator has, such as ``inputs[3]``.
     """
     facts = operator_facts(name) or operator_facts("CUSTOM")
     return tuple(facts.form(count)[0].names(count)) if facts is not None else ()
