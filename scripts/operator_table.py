@@ -65,7 +65,7 @@ def table() -> str:
 
 def _plain(key: str, value: Any) -> Any:
     """Lists as tuples, which a compiled module holds ready-made."""
-    if key == "together":
+    if key in ("together", "requires"):
         return tuple(tuple(names) for names in value)
     if key == "otherwise":
         return {name: tuple(entries) for name, entries in value.items()}

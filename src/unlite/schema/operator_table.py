@@ -757,6 +757,7 @@ TABLE: dict[str, dict[str, Any]] = {
         "outputs": ("output",),
         "options": "PackOptions",
         "needs_options": "prepare",
+        "counted": {"inputs": "values_count"},
     },
     "PAD": {
         "category": "shape",
@@ -849,6 +850,7 @@ TABLE: dict[str, dict[str, Any]] = {
         "outputs": ("outputs*1",),
         "options": "SplitOptions",
         "needs_options": "prepare",
+        "counted": {"outputs": "num_splits"},
     },
     "SPLIT_V": {
         "category": "shape",
@@ -857,6 +859,7 @@ TABLE: dict[str, dict[str, Any]] = {
         "outputs": ("outputs*1",),
         "options": "SplitVOptions",
         "needs_options": "prepare",
+        "counted": {"outputs": "num_splits"},
     },
     "SQUEEZE": {
         "category": "shape",
@@ -889,6 +892,7 @@ TABLE: dict[str, dict[str, Any]] = {
         "outputs": ("outputs*1",),
         "options": "UnpackOptions",
         "needs_options": "prepare",
+        "counted": {"outputs": "num"},
     },
     "ZEROS_LIKE": {
         "category": "shape",
@@ -1151,6 +1155,10 @@ TABLE: dict[str, dict[str, Any]] = {
             ("bw_input_to_input_weights", "bw_recurrent_to_input_weights", "bw_input_gate_bias"),
             ("bw_cell_to_forget_weights", "bw_cell_to_output_weights"),
         ),
+        "requires": (
+            ("fw_input_to_input_weights", "fw_cell_to_forget_weights", "fw_cell_to_input_weights"),
+            ("bw_input_to_input_weights", "bw_cell_to_forget_weights", "bw_cell_to_input_weights"),
+        ),
         "options": "BidirectionalSequenceLSTMOptions",
     },
     "BIDIRECTIONAL_SEQUENCE_RNN": {
@@ -1181,6 +1189,12 @@ TABLE: dict[str, dict[str, Any]] = {
         "together": (
             ("input_to_input_weights", "recurrent_to_input_weights", "input_gate_bias"),
             ("cell_to_forget_weights", "cell_to_output_weights"),
+        ),
+        "requires": (
+            ("input_to_input_weights", "cell_to_forget_weights", "cell_to_input_weights"),
+            ("forget_layer_norm_coefficients", "cell_layer_norm_coefficients"),
+            ("forget_layer_norm_coefficients", "output_layer_norm_coefficients"),
+            ("input_to_input_weights", "forget_layer_norm_coefficients", "input_layer_norm_coefficients"),
         ),
         "options": "LSTMOptions",
         "needs_options": "load",
@@ -1222,6 +1236,12 @@ TABLE: dict[str, dict[str, Any]] = {
         "together": (
             ("input_to_input_weights", "recurrent_to_input_weights", "input_gate_bias"),
             ("cell_to_forget_weights", "cell_to_output_weights"),
+        ),
+        "requires": (
+            ("input_to_input_weights", "cell_to_forget_weights", "cell_to_input_weights"),
+            ("forget_layer_norm_coefficients", "cell_layer_norm_coefficients"),
+            ("forget_layer_norm_coefficients", "output_layer_norm_coefficients"),
+            ("input_to_input_weights", "forget_layer_norm_coefficients", "input_layer_norm_coefficients"),
         ),
         "options": "UnidirectionalSequenceLSTMOptions",
     },
@@ -1388,7 +1408,7 @@ TABLE: dict[str, dict[str, Any]] = {
     "STABLEHLO_COMPOSITE": {
         "category": "stablehlo",
         "versions": (1, 1),
-        "inputs": ("inputs*0",),
+        "inputs": ("inputs*1",),
         "outputs": ("outputs*0",),
         "options": "StableHLOCompositeOptions",
         "needs_options": "load",

@@ -41,9 +41,10 @@ class Arguments:
         least: The smallest number of them.
         ignores_more: Whether the kernel ignores those behind the named ones.
         together: Places of those that are given all or none.
+        requires: Places of which the last is given where all others are.
     """
 
-    __slots__ = ("counts", "ignores_more", "least", "listed", "together")
+    __slots__ = ("counts", "ignores_more", "least", "listed", "requires", "together")
 
     def __init__(
         self,
@@ -51,11 +52,13 @@ class Arguments:
         counts: tuple[int, ...] | None = None,
         ignores_more: bool = False,
         together: Sequence[Sequence[str]] = (),
+        requires: Sequence[Sequence[str]] = (),
     ) -> None:
         self.listed = tuple(map(Argument, texts))
         self.ignores_more = ignores_more
         places = {argument.name: place for place, argument in enumerate(self.listed)}
         self.together = tuple(tuple(places[name] for name in group) for group in together)
+        self.requires = tuple(tuple(places[name] for name in group) for group in requires)
         last = self.listed[-1].least if self.listed else None
         if last is None:
             self.counts = counts or (len(self.listed),)
@@ -106,12 +109,14 @@ class OperatorFacts:
         needs_options: When LiteRT refuses it without them: ``load``, ``prepare``, or "" for never.
         enums_at_load, enums_at_prepare: Options of which LiteRT then refuses a value without a name.
         needed: Options that must be there.
+        counted: The options that say how many ``inputs`` or ``outputs`` there are.
         longest: Vectors among the options, and how many entries LiteRT has room for.
     """
 
     __slots__ = (
         "_forms",
         "category",
+        "counted",
         "enums_at_load",
         "enums_at_prepare",
         "longest",
@@ -133,11 +138,18 @@ class OperatorFacts:
         self.enums_at_load: tuple[str, ...] = row.get("enums_at_load", ())
         self.enums_at_prepare: tuple[str, ...] = row.get("enums_at_prepare", ())
         self.needed: tuple[str, ...] = row.get("needed", ())
+        self.counted: dict[str, str] = row.get("counted", {})
         self.longest: dict[str, int] = row.get("longest", {})
         ignored = row.get("ignores_more", ())
         self._forms = [
             (
-                Arguments(row["inputs"], row.get("input_counts"), "inputs" in ignored, row.get("together", ())),
+                Arguments(
+                    row["inputs"],
+                    row.get("input_counts"),
+                    "inputs" in ignored,
+                    row.get("together", ()),
+                    row.get("requires", ()),
+                ),
                 Arguments(row["outputs"], row.get("output_counts"), "outputs" in ignored),
             )
         ]

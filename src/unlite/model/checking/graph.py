@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from array import array
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from unlite.flatbuffers import view as v
+from unlite.model.checking.control_flow import KEPT, check_calls
 from unlite.model.checking.operators import ABSENT, check_arguments, check_options
 from unlite.model.checking.tensors import CONSTANT, NO_DATA, UNKNOWN, VARIABLE, check_tensor, may_lack_data
 from unlite.schema.operators import operator_facts
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 INPUT = -2  # in place of an operator's number: who makes a tensor
 NOBODY = -3
-KEPT = 50  # what remembering a call costs, as work
 MANY = 1000  # so many tensors may wait for who writes them; a model with more is told of these
 
 
@@ -104,7 +104,7 @@ def _operator(graph: _Graph, number: int, operator: Table) -> None:
     check.guard(_intermediates, graph, operator)
     check.guard(_custom_options, check, operator, custom)
     check.guard(check_options, graph.refuse, check, operator, facts)
-    check.guard(_calls, graph, operator)
+    check.guard(check_calls, graph.refuse, check, operator, facts, graph.calls)
 
 
 def _connect(graph: _Graph, number: int, operator: Table, facts: OperatorFacts | None, custom: bool) -> None:
@@ -162,29 +162,6 @@ def _custom_options(check: Inspection, operator: Table, custom: bool) -> None:
     elif options is None and operator.large_custom_options_offset > 1:
         offset, size = operator.large_custom_options_offset, operator.large_custom_options_size
         check.outside(operator, "large_custom_options_offset", offset, size)
-
-
-def _calls(graph: _Graph, operator: Table) -> None:
-    """Checks numbers of subgraphs in the options, and notes them."""
-    for union in ("builtin_options", "builtin_options_2"):
-        options = graph.check.guard(getattr, operator, union)
-        if isinstance(options, v.Table):
-            for field in options._object.fields:
-                name = field.name
-                if (
-                    name.endswith(("subgraph_index", "subgraph_indices"))
-                    or name == "called_computations"
-                    or (name == "subgraph" and options._object.name == "tflite.CallOptions")
-                ):
-                    _call(graph, operator, getattr(options, name), f"{union}.{name}")
-
-
-def _call(graph: _Graph, operator: Table, value: Any, where: str) -> None:
-    check = graph.check
-    for index in [value] if isinstance(value, int) else check.integers(value):
-        if check.index(operator, where, index, check.subgraphs, "subgraph") and index not in graph.calls:
-            check.work.spend(KEPT)
-            graph.calls[index] = operator
 
 
 def find_recursion(check: Inspection, calls: dict[int, dict[int, Table]]) -> None:

@@ -5,7 +5,7 @@ What a kernel finds out from types, shapes and values when it prepares is not lo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from unlite.flatbuffers import view as v
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     """Tells what LiteRT refuses when it prepares the operator, which it does only if the subgraph can be reached."""
 
 ABSENT = -1  # an optional input that is left out
+_NOT_EMPTY = ("branch_subgraph_indices", "window_dimensions")  # of the options that must be there
 _MORE = 20  # so many arguments that are absent are named
 _LIKE = {
     "STABLEHLO_PAD": ("edge_padding_low", {"edge_padding_high": 1, "interior_padding": 1}, False),
@@ -42,13 +43,18 @@ def check_arguments(
     takes, makes = facts.form(len(inputs))
     _arguments(refuse, check, operator, facts, "inputs", takes, inputs)
     _arguments(refuse, check, operator, facts, "outputs", makes, outputs)
+    names = [argument.name for argument in takes.listed]
     for group in takes.together:
         given = [place for place in group if place < len(inputs) and inputs[place] != ABSENT]
         if given and len(given) < len(group):
             missing = next(place for place in group if place not in given)
-            names = [argument.name for argument in takes.listed]
             message = f"{facts.name} takes {names[missing]} and {names[given[0]]} together or not at all."
             refuse(operator, f"inputs[{missing}]", message)
+    for group in takes.requires:
+        given = [place for place in group if place < len(inputs) and inputs[place] != ABSENT]
+        if given == list(group[:-1]):
+            message = f"{facts.name} needs {names[group[-1]]} where there is {names[group[-2]]}."
+            refuse(operator, f"inputs[{group[-1]}]", message)
 
 
 def _arguments(
@@ -78,6 +84,27 @@ def _are(count: int) -> str:
     return "is none" if count == 0 else "is 1" if count == 1 else f"are {count}"
 
 
+_OUTPUTS: dict[str, Callable[[Any], int]] = {
+    "FULLY_CONNECTED": lambda options: 2 if options and options.weights_format == "SHUFFLED4x16INT8" else 1,
+    "BIDIRECTIONAL_SEQUENCE_LSTM": lambda options: 1 if options and options.merge_outputs else 2,
+    "BIDIRECTIONAL_SEQUENCE_RNN": lambda options: 1 if options and options.merge_outputs else 2,
+}
+"""How many outputs there are where options decide; without options LiteRT takes zeros."""
+
+
+def _check_counts(refuse: Refuse, operator: Table, facts: OperatorFacts, options: Table | None) -> None:
+    """Checks how many inputs or outputs there are where an option says so."""
+    wanted: dict[str, tuple[int, str]] = {}
+    if options is not None:
+        wanted |= {what: (getattr(options, name), name) for what, name in facts.counted.items()}
+    if facts.name in _OUTPUTS:
+        wanted["outputs"] = _OUTPUTS[facts.name](options), "its options"
+    for what, (count, name) in wanted.items():
+        there = len(getattr(operator, what) or ())
+        if there != count:
+            refuse(operator, what, f"there {_are(there)}, and {name} of {facts.name} says {count}.")
+
+
 def check_options(refuse: Refuse, check: Inspection, operator: Table, facts: OperatorFacts | None) -> None:
     """Checks whether options are there, and their enums and vectors.
 
@@ -89,6 +116,7 @@ def check_options(refuse: Refuse, check: Inspection, operator: Table, facts: Ope
     if facts is None or facts.options is None:
         return
     union, options = _options_of(check, operator, facts.options)
+    _check_counts(refuse, operator, facts, options)
     if options is not None:
         _check_fields(refuse, check, operator, facts, options, union)
         return
@@ -122,8 +150,10 @@ def _check_fields(
                 say(operator, f"{union}.{name}", f"{facts.name} has no meaning for {value}.")
     for name in facts.needed:
         value = getattr(options, name)
-        if value is None or (name == "window_dimensions" and not len(value)):
+        if value is None:
             check.say("error", operator, f"{union}.{name}", f"is absent; {facts.name} needs it.")
+        elif name in _NOT_EMPTY and not len(value):
+            check.say("error", operator, f"{union}.{name}", "is empty.")
     for name, longest in facts.longest.items():
         vector = getattr(options, name)
         if vector is not None and len(vector) > longest:

@@ -73,7 +73,7 @@ def _entries(check: Inspection, signature: Table, what: str, tensors: int, ends:
     missing = [index for index in ends or () if index not in found]
     if missing:
         message = f"there is none for tensor {missing[0]}, which is one of the subgraph's {what}."
-        check.say("warning", signature, what, message)
+        check.say("warning" if what == "inputs" else "note", signature, what, message)
 
 
 def _entry(

@@ -166,7 +166,7 @@ def _counts(
         check.say("error", quantization, "zero_point", f"{len(zero_point)} zero points, but {scales} scales.")
     if shape and len(shape) == 1 and axis > 0 and scales == shape[0] > 1:
         # Early converters gave a bias the dimension of its filter.
-        check.say("warning", quantization, "quantized_dimension", f"is {axis}, 0 is meant; LiteRT refuses it.")
+        check.say("error", quantization, "quantized_dimension", f"is {axis}, 0 is meant; LiteRT refuses it.")
     elif axis < 0 or (shape and axis >= len(shape)):
         check.say(
             "error", quantization, "quantized_dimension", f"{axis} is no dimension of the shape {brief(shape or [])}."

@@ -92,7 +92,7 @@ def _verify(source: Source, origin: int, owner: Object, limit: int) -> list[Find
     except UnliteError:
         return findings  # they tell why
     try:
-        for part in (_version, _buffers, _external_buffers, _operator_codes, _subgraphs, check_signatures, check_metadata):
+        for part in _PARTS:
             check.guard(part, check)
     except OutOfWorkError as error:
         check.findings.end(error, None)
@@ -214,3 +214,6 @@ def _subgraphs(check: Inspection) -> None:
                 check.say("error", operator, name, message)
             else:
                 check.say("warning", operator, name, f"{message} Nothing calls this subgraph.")
+
+
+_PARTS = (_version, _buffers, _external_buffers, _operator_codes, _subgraphs, check_signatures, check_metadata)
