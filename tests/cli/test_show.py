@@ -58,7 +58,7 @@ def test_one_list_or_the_other(face: Path, capsys: pytest.CaptureFixture[str]) -
     assert "tensors" not in shown(capsys, str(face), "--operators")["subgraphs"][0]
     first = shown(capsys, str(face), "--operators")["subgraphs"][0]["operators"][0]
     assert first["index"] == 0
-    assert set(first) == {"index", "name", "custom", "version", "inputs", "outputs", "options"}
+    assert set(first) == {"index", "name", "custom", "version", "inputs", "input_names", "outputs", "options"}
 
 
 def test_a_pipe_gets_lines(face: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -184,6 +184,13 @@ def all_operators() -> tuple[str, ...]:
     return tuple(TABLE)
 
 
+def kernel_versions() -> dict[str, tuple[int, int]]:
+    """Oldest and newest version of each operator that LiteRT has a kernel for."""
+    from unlite.schema.operator_table import TABLE
+
+    return {name: row["versions"] for name, row in TABLE.items() if "versions" in row}
+
+
 def input_names(name: str, count: int) -> tuple[str, ...]:
     """A name for each of an operator's ``count`` stored inputs.
 

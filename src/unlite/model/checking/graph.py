@@ -85,11 +85,17 @@ def check_subgraph(check: Inspection, subgraph: Table, calls: dict[int, Table]) 
 
 
 def _ends(graph: _Graph, subgraph: Table, name: str) -> array[int]:
-    """The inputs or outputs of a subgraph that exist."""
-    found = array("q")
-    for place, index in enumerate(graph.check.integers(getattr(subgraph, name))):
-        if graph.check.index(subgraph, f"{name}[{place}]", index, len(graph.kinds), "tensor"):
+    """The inputs or outputs of a subgraph that exist; a warning where two tensors among them have one name."""
+    check, found = graph.check, array("q")
+    names: dict[str, tuple[int, int]] = {}
+    for place, index in enumerate(check.integers(getattr(subgraph, name))):
+        if check.index(subgraph, f"{name}[{place}]", index, len(graph.kinds), "tensor"):
             found.append(index)
+            label = check.guard(lambda index=index: subgraph.tensors[index].name) or ""
+            check.work.spend(len(label))
+            first, tensor = names.setdefault(label, (place, index))
+            if tensor != index and label:
+                check.say("warning", subgraph, f"{name}[{place}]", f"{label!r:.60} is the name of {name}[{first}] too.")
     return found
 
 

@@ -96,13 +96,13 @@ def _check_counts(refuse: Refuse, operator: Table, facts: OperatorFacts, options
     """Checks how many inputs or outputs there are where an option says so."""
     wanted: dict[str, tuple[int, str]] = {}
     if options is not None:
-        wanted |= {what: (getattr(options, name), name) for what, name in facts.counted.items()}
+        wanted |= {what: (getattr(options, name), f"{name} says") for what, name in facts.counted.items()}
     if facts.name in _OUTPUTS:
-        wanted["outputs"] = _OUTPUTS[facts.name](options), "its options"
-    for what, (count, name) in wanted.items():
+        wanted["outputs"] = _OUTPUTS[facts.name](options), f"{facts.name} with these options has"
+    for what, (count, says) in wanted.items():
         there = len(getattr(operator, what) or ())
         if there != count:
-            refuse(operator, what, f"there {_are(there)}, and {name} of {facts.name} says {count}.")
+            refuse(operator, what, f"there {_are(there)}; {says} {count}.")
 
 
 def check_options(refuse: Refuse, check: Inspection, operator: Table, facts: OperatorFacts | None) -> None:

@@ -144,6 +144,13 @@ class Operator:
         return self.subgraph._tensors_of(self._table["inputs"], f"{self.path}.inputs")
 
     @property
+    def input_names(self) -> tuple[str, ...]:
+        """A name for each of its inputs, such as ``("input", "filter", "bias")``; those that repeat are numbered."""
+        from unlite.schema.operators import input_names
+
+        return input_names("CUSTOM" if self.custom else self.name, len(self._table["inputs"] or ()))
+
+    @property
     def outputs(self) -> tuple[Tensor | None, ...]:
         """The tensors that it writes."""
         return self.subgraph._tensors_of(self._table["outputs"], f"{self.path}.outputs")
