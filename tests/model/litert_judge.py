@@ -27,7 +27,10 @@ def answers(folder: Path, files: list[bytes], *, run: bool = False) -> list[str]
     for index, data in enumerate(files):
         (folder / f"{index}.judged").write_bytes(data)
     done = subprocess.run(
-        [sys.executable, __file__, str(folder), str(len(files)), "run" if run else "load"], capture_output=True, check=True, timeout=300
+        [sys.executable, __file__, str(folder), str(len(files)), "run" if run else "load"],
+        capture_output=True,
+        check=True,
+        timeout=300,
     )
     found = json.loads(done.stdout)
     assert isinstance(found, list)

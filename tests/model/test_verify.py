@@ -436,7 +436,9 @@ def test_litert_loads_the_rest(tmp_path: Path) -> None:
 
 
 # Whose operators LiteRT has no kernels for, and one of early converters; LiteRT refuses each when it builds.
-EXPECTED = re.compile(r"LiteRT 2.3 has no kernel for STABLEHLO_|quantized_dimension: is 3, 0 is meant; LiteRT refuses it")
+EXPECTED = re.compile(
+    r"LiteRT 2.3 has no kernel for STABLEHLO_|quantized_dimension: is 3, 0 is meant; LiteRT refuses it"
+)
 
 
 def test_real_files_have_errors_only_where_litert_refuses(shared: Path, tmp_path: Path) -> None:

@@ -121,9 +121,7 @@ def test_errors_are_what_litert_refuses(shared: Path, tmp_path: Path, batch: int
     samples = [sample for index, sample in enumerate(_samples(shared)) if index % BATCHES == batch]
     cases = {label: written(model) for label, model, _, _ in samples}
     sound = {
-        label
-        for label, answer in zip(cases, answers(tmp_path, list(cases.values())), strict=True)
-        if answer == "ok"
+        label for label, answer in zip(cases, answers(tmp_path, list(cases.values())), strict=True) if answer == "ok"
     }
     changed = {
         f"{label}: {change}": written(result)

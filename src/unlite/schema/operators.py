@@ -60,12 +60,9 @@ class Arguments:
         self.together = tuple(tuple(places[name] for name in group) for group in together)
         self.requires = tuple(tuple(places[name] for name in group) for group in requires)
         last = self.listed[-1].least if self.listed else None
-        if last is None:
-            self.counts = counts or (len(self.listed),)
-            self.least = self.counts[0]
-        else:
-            self.counts = None
-            self.least = len(self.listed) - 1 + last
+        stored = counts or (len(self.listed),)
+        self.counts: tuple[int, ...] | None = stored if last is None else None
+        self.least = stored[0] if last is None else len(self.listed) - 1 + last
 
     def takes(self, count: int) -> bool:
         """Whether so many may be stored."""

@@ -35,9 +35,7 @@ def signature_subgraphs(check: Inspection) -> set[int]:
     }
 
 
-def _signature(
-    check: Inspection, signature: Table, keys: set[str], known: dict[int, SubgraphEnds | None]
-) -> None:
+def _signature(check: Inspection, signature: Table, keys: set[str], known: dict[int, SubgraphEnds | None]) -> None:
     key = signature.signature_key
     check.work.spend(len(key or ""))
     if key is None:
@@ -76,9 +74,7 @@ def _entries(check: Inspection, signature: Table, what: str, tensors: int, ends:
         check.say("warning" if what == "inputs" else "note", signature, what, message)
 
 
-def _entry(
-    check: Inspection, entry: Table, what: str, tensors: int, members: set[int] | None, names: set[str]
-) -> None:
+def _entry(check: Inspection, entry: Table, what: str, tensors: int, members: set[int] | None, names: set[str]) -> None:
     index = entry.tensor_index
     if check.index(entry, "tensor_index", index, tensors, "tensor") and members is not None and index not in members:
         check.say("error", entry, "tensor_index", f"tensor {index} is not one of the subgraph's {what}.")
