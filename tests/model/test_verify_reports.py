@@ -156,3 +156,10 @@ def test_a_damaged_file_in_the_archive(tmp_path: Path) -> None:
     assert found.path == "associated_files"
     assert "'labels.txt' cannot be read" in found.message
     assert found.offset == data.index(b"face\n")
+
+
+def test_metadata_whose_text_is_damaged_is_no_error(tmp_path: Path) -> None:
+    data = with_files(tmp_path, "labels.txt").read_bytes().replace(b"labels.txt", b"labels\xfftxt")
+    found = check(data)
+    assert of(found, "error") == []
+    assert "metadata[0].buffer" in [finding.path for finding in of(found, "warning")]

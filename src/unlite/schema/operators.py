@@ -160,6 +160,8 @@ class OperatorFacts:
 
 
 _known: dict[str, OperatorFacts] = {}
+_names: dict[tuple[str, int], tuple[str, ...]] = {}
+_KEPT = 64  # names of more inputs than any kernel has are made anew each time
 
 
 def operator_facts(name: str) -> OperatorFacts | None:
@@ -194,5 +196,10 @@ def input_names(name: str, count: int) -> tuple[str, ...]:
     Inputs that repeat are numbered: ``values[0]``, ``values[1]``. Those of custom and unknown operators are called
     ``inputs[0]`` and so on, and so are those behind the ones that a builtin operator has, such as ``inputs[3]``.
     """
-    facts = operator_facts(name) or operator_facts("CUSTOM")
-    return tuple(facts.form(count)[0].names(count)) if facts is not None else ()
+    found = _names.get((name, count))
+    if found is None:
+        facts = operator_facts(name) or operator_facts("CUSTOM")
+        found = tuple(facts.form(count)[0].names(count)) if facts is not None else ()
+        if facts is not None and facts.name == name and count <= _KEPT:
+            _names[name, count] = found
+    return found

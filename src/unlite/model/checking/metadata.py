@@ -43,8 +43,9 @@ def check_metadata(check: Inspection) -> None:
 
 def _entry(check: Inspection, entry: Table, names: set[str], archive: ZipTail | None) -> None:
     number, name = entry.buffer, entry.name or ""
+    is_first = name not in names
     check_name(check, entry, names, "of several entries; only an index tells them apart")
-    if not check.index(entry, "buffer", number, len(check.sizes), "buffer") or name not in SCHEMAS:
+    if not check.index(entry, "buffer", number, len(check.sizes), "buffer") or name not in SCHEMAS or not is_first:
         return
     start, size = check.starts[number], check.sizes[number]
     if size <= 0:
@@ -60,30 +61,34 @@ def _entry(check: Inspection, entry: Table, names: set[str], archive: ZipTail | 
         message = f"is no FlatBuffer of its schema: {errors[0].path}: {errors[0].message}"
         check.say("warning", entry, "buffer", f"{name} {message}")
     elif name == _TFLITE_METADATA:
-        _files(check, entry, v.root_view(Wire(source), schema.root), archive)
+        try:
+            _files(check, entry, v.root_view(Wire(source), schema.root), archive)
+        except UnliteError as error:  # of text that is not UTF-8, say; its place counts from the entry's start
+            check.say("warning", entry, "buffer", f"{name} cannot be read: {error.path}: {error.message}")
 
 
 def _files(check: Inspection, entry: Table, metadata: Table, archive: ZipTail | None) -> None:
     there = archive.entries if archive is not None else {}
-    missing = {name: None for name in _named(metadata) if name not in there}
+    missing = {name: None for name in _named(check, metadata) if name not in there}
     for name in missing:
         what = "there is no archive behind the model" if archive is None else "it is not in the archive"
         check.say("warning", entry, "buffer", f"names the file {name!r:.60}, and {what}.")
 
 
-def _named(value: Any) -> Iterator[str]:
+def _named(check: Inspection, value: Any) -> Iterator[str]:
     """Names of associated files anywhere in metadata that was verified: its depth is bounded."""
     if isinstance(value, v.Table):
+        check.tables.spend()
         for field in value._object.fields:
             inner = getattr(value, field.name)
             if field.name in _FILE_NAMES and inner is not None:
                 yield from (one.name for one in inner if one.name)
             elif not isinstance(inner, (str, int, float)):
-                yield from _named(inner)
+                yield from _named(check, inner)
     elif isinstance(value, v.Vector) and not isinstance(value, v.ScalarVector):
         for inner in value:
             if not isinstance(inner, str):
-                yield from _named(inner)
+                yield from _named(check, inner)
 
 
 def _archive(check: Inspection) -> ZipTail | None:
