@@ -23,6 +23,7 @@ from unlite.schema.operators import kernel_versions
 from unlite.storage.source import MemorySource
 
 Plain = dict[str, Any]
+PAST_THE_END = "ASSIGN_VARIABLE: 1 inputs"  # XNNPACK reads what lies behind the list of inputs, and may run
 LARGEST = 30_000  # bytes of a model that is taken
 BATCHES = 6
 
@@ -94,7 +95,7 @@ def _changes(model: Plain, number: int, place: int) -> Iterator[tuple[str, Plain
 
 def _versions(model: Plain, operator: Plain) -> Iterator[tuple[str, Plain]]:
     oldest, newest = kernel_versions()[_name(model, operator)]
-    for version in (0, oldest - 1, newest, newest + 1):
+    for version in (oldest - 1, newest, newest + 1):
         result = copy.deepcopy(model)
         result["operator_codes"][operator.get("opcode_index", 0)]["version"] = version
         yield f"version {version}", result
@@ -137,8 +138,13 @@ def test_errors_are_what_litert_refuses(shared: Path, tmp_path: Path, batch: int
         for label, answer in found.items()
         if answer != "ok" and not told[label] and (answer.startswith("building: ") or not KERNEL.search(answer))
     }
-    assert missed == {}
+    # XNNPACK runs what the kernels of three operators refuse; an error is false where either runs the model.
+    default = answers(tmp_path, [changed[label] for label in missed], delegates=True)
+    assert {label: missed[label] for label, answer in zip(missed, default, strict=True) if answer != "ok"} == {}
+    doubtful = [label for label in found if told[label] and not label.endswith(PAST_THE_END)]
     # Behind an operator whose output has no known size yet, kernels find out when they run.
-    doubtful = {label: changed[label] for label, answer in found.items() if answer == "ok" and told[label]}
-    runs = answers(tmp_path, list(doubtful.values()), run=True)
+    later = [label for label in doubtful if found[label] == "ok"]
+    runs = answers(tmp_path, [changed[label] for label in later], run=True)
+    assert {label: told[label] for label, answer in zip(later, runs, strict=True) if answer == "ok"} == {}
+    runs = answers(tmp_path, [changed[label] for label in doubtful], run=True, delegates=True)
     assert {label: told[label] for label, answer in zip(doubtful, runs, strict=True) if answer == "ok"} == {}

@@ -495,6 +495,7 @@ TABLE: dict[str, dict[str, Any]] = {
         "versions": (1, 4),
         "inputs": ("x", "y"),
         "outputs": ("output",),
+        "ignores_more": ("inputs", "outputs"),
         "options": "BatchMatMulOptions",
     },
     "FULLY_CONNECTED": {
@@ -1287,6 +1288,7 @@ TABLE: dict[str, dict[str, Any]] = {
         "versions": (1, 1),
         "inputs": ("resource", "value"),
         "outputs": (),
+        "ignores_more": ("inputs", "outputs"),
         "reads_options": False,
         "options": "AssignVariableOptions",
     },
@@ -1328,6 +1330,7 @@ TABLE: dict[str, dict[str, Any]] = {
         "versions": (1, 1),
         "inputs": ("resource",),
         "outputs": ("output",),
+        "ignores_more": ("inputs", "outputs"),
         "reads_options": False,
         "options": "ReadVariableOptions",
     },
