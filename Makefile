@@ -32,7 +32,8 @@ types: $(INSTALLED) ## mypy and pyright, both strict
 	$(BIN)/mypy
 	$(BIN)/basedpyright
 
-operators: $(INSTALLED) ## write docs/operators.md anew from the tables
+operators: $(INSTALLED) ## write the table of operator facts and docs/operators.md anew
+	$(BIN)/python scripts/operator_table.py
 	$(BIN)/python docs/operators.py > docs/operators.md
 
 format: $(INSTALLED) ## rewrite the code in the project's form

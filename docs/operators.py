@@ -10,14 +10,15 @@ from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
-from unlite.model.checking.kernels import KERNELS, RUNTIME
 from unlite.pytorch.differences import DIFFERENCES, EXACT_DIFFERENCES, LIMITS, REFUSED, Difference
 from unlite.pytorch.ops import CUSTOM, EXACT, EXACT_CUSTOM, FAMILIES, MOVES, OPERATORS
 from unlite.schema import load
+from unlite.schema.operators import RUNTIME, kernel_versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+KERNELS = kernel_versions()
 NO_OPERATORS = ("CUSTOM", "DELEGATE", "PLACEHOLDER_FOR_GREATER_OP_CODES")
 """Entries of the schema's enum that stand for something else than an operator."""
 MEASURED = Path(__file__).with_name("measured")

@@ -58,7 +58,7 @@ def test_one_list_or_the_other(face: Path, capsys: pytest.CaptureFixture[str]) -
     assert "tensors" not in shown(capsys, str(face), "--operators")["subgraphs"][0]
     first = shown(capsys, str(face), "--operators")["subgraphs"][0]["operators"][0]
     assert first["index"] == 0
-    assert set(first) == {"index", "name", "custom", "version", "inputs", "outputs", "options"}
+    assert set(first) == {"index", "name", "custom", "version", "inputs", "input_names", "outputs", "options"}
 
 
 def test_a_pipe_gets_lines(face: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -117,3 +117,11 @@ def test_a_reader_that_has_enough(face: Path) -> None:
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)  # noqa: S602 - fixed text
     assert done.stdout.startswith('{"schema')
     assert done.stderr == ""
+
+
+def test_inputs_go_by_name(capsys: pytest.CaptureFixture[str], face: Path) -> None:
+    operators = shown(capsys, str(face), "--operators")["subgraphs"][0]["operators"]
+    convolution = next(each for each in operators if each["name"] == "CONV_2D")
+    assert (convolution["input_names"], convolution["inputs"]) == (["input", "filter", "bias"], [0, 224, 193])
+    main(["show", str(face), "--operators"])
+    assert "\tCONV_2D\tinput=0 filter=224 bias=193\t3\t" in capsys.readouterr().out

@@ -19,7 +19,6 @@ from tests.model.litert_judge import answers
 from unlite.flatbuffers.findings import Finding
 from unlite.flatbuffers.verify import verify
 from unlite.flatbuffers.write import build
-from unlite.model.checking.kernels import KERNELS, WITHOUT_PARAMETERS
 from unlite.model.checking.verify import verify_file
 from unlite.model.model import open_model
 from unlite.schema import load
@@ -121,8 +120,8 @@ SOUND: Plain = {
         {
             "signature_key": "serve",
             "subgraph_index": 0,
-            "inputs": [{"name": "x", "tensor_index": 0}],
-            "outputs": [{"name": "y", "tensor_index": 4}],
+            "inputs": [{"name": "x", "tensor_index": 0}, {"name": "which", "tensor_index": 6}],
+            "outputs": [{"name": "y", "tensor_index": 4}, {"name": "z", "tensor_index": 7}],
         }
     ],
 }
@@ -261,6 +260,32 @@ REFUSED: dict[str, tuple[Callable[[Plain], object], str]] = {
         f"{T}[8].sparsity.dim_metadata[1].array_indices",
     ),
     "signature key": (signature(signature_key=None), "signature_defs[0].signature_key"),
+    "no kernel": (
+        lambda m: m["operator_codes"].append({"builtin_code": "STABLEHLO_SORT", "deprecated_builtin_code": 127}),
+        "operator_codes[3].builtin_code",
+    ),
+    "dimension of a bias": (
+        tensor(9, shape=[2], quantization={"scale": [0.5, 0.25], "zero_point": [0, 0], "quantized_dimension": 1}),
+        f"{T}[9].quantization.quantized_dimension",
+    ),
+    "too few inputs": (operator(0, inputs=[0]), f"{O}[0].inputs"),
+    "too many inputs": (operator(0, inputs=[0, 1, -1, -1]), f"{O}[0].inputs"),
+    "absent input": (operator(0, inputs=[0, -1, -1]), f"{O}[0].inputs[1]"),
+    "no outputs": (operator(1, outputs=[]), f"{O}[1].outputs"),
+    "absent output": (operator(1, outputs=[-1], inputs=[2, 3]), f"{O}[1].outputs[0]"),
+    "absent input and output": (operator(1, outputs=[-1]), f"{O}[1].outputs[0]"),
+    "second output": (operator(1, outputs=[4, 10]), f"{O}[1].outputs"),
+    "options of IF": (operator(2, builtin_options_type="NONE", builtin_options=None), f"{O}[2].builtin_options"),
+    "inputs of IF": (operator(2, inputs=[6]), f"{O}[2].inputs"),
+    "outputs of IF": (operator(2, outputs=[7, 8]), f"{O}[2].outputs"),
+    "weights format": (
+        operator(0, builtin_options={"weights_format": 5}),
+        f"{O}[0].builtin_options.weights_format",
+    ),
+    "type of bias": (
+        operator(0, builtin_options={"quantized_bias_type": 77}),
+        f"{O}[0].builtin_options.quantized_bias_type",
+    ),
 }
 
 # What cannot be read although LiteRT loads it: it does not look, or not before the operator runs.
@@ -269,6 +294,14 @@ UNREADABLE: dict[str, tuple[Callable[[Plain], object], str]] = {
     "signature's tensor": (
         signature(inputs=[{"name": "x", "tensor_index": 12}]),
         "signature_defs[0].inputs[0].tensor_index",
+    ),
+    "signature's input is a constant": (
+        signature(inputs=[{"name": "x", "tensor_index": 1}]),
+        "signature_defs[0].inputs[0].tensor_index",
+    ),
+    "signature's output lies inside": (
+        signature(outputs=[{"name": "y", "tensor_index": 2}]),
+        "signature_defs[0].outputs[0].tensor_index",
     ),
     "metadata's buffer": (top(metadata=[{"name": "a", "buffer": 7}]), "metadata[0].buffer"),
     "intermediates": (operator(0, intermediates=[12]), f"{O}[0].intermediates[0]"),
@@ -303,10 +336,10 @@ UNREADABLE: dict[str, tuple[Callable[[Plain], object], str]] = {
 
 # What LiteRT loads; its separate verifier, or good sense, has doubts.
 DOUBTFUL: dict[str, tuple[Callable[[Plain], object], str, str]] = {
-    "two makers": (operator(1, outputs=[2, 4], inputs=[0, 3, -1]), f"{O}[1].outputs[0]", "operators[0] writes too"),
+    "two makers": (operator(2, outputs=[2]), f"{O}[2].outputs[0]", "operators[0] writes too"),
     "order": (lambda m: m["subgraphs"][0]["operators"].reverse(), f"{O}[1].inputs[0]", "before operators[2] writes"),
     "nobody writes": (graph(operators=[]), "subgraphs[0].outputs", "nothing writes it"),
-    "writes a constant": (operator(0, outputs=[1], inputs=[0, 3, -1]), f"{O}[0].outputs[0]", "is a constant"),
+    "writes a constant": (operator(2, outputs=[1]), f"{O}[2].outputs[0]", "is a constant"),
     "buffer 0": (buffer(0, data=b"abc"), "buffers[0]", "must be empty"),
     "data too long": (buffer(1, data=bytes(28)), f"{T}[1].buffer", "takes only 24"),
     "scale 0": (quantized(scale=[0.5, 0.0]), f"{T}[9].quantization.scale[1]", "0.0"),
@@ -319,21 +352,44 @@ DOUBTFUL: dict[str, tuple[Callable[[Plain], object], str, str]] = {
         f"{T}[10].shape",
         "more than 2147483647",
     ),
-    "no kernel": (
-        lambda m: m["operator_codes"].append({"builtin_code": "STABLEHLO_SORT", "deprecated_builtin_code": 127}),
-        "operator_codes[3].builtin_code",
-        "no kernel",
-    ),
     "other options": (
-        operator(2, builtin_options_type="AddOptions", builtin_options={}),
-        f"{O}[2].builtin_options",
-        "IF takes IfOptions",
+        operator(0, builtin_options_type="AddOptions", builtin_options={}),
+        f"{O}[0].builtin_options",
+        "FULLY_CONNECTED takes FullyConnectedOptions",
     ),
     "custom options": (operator(0, custom_options=b"1"), f"{O}[0].custom_options", "only custom operators"),
     "signature key twice": (
         lambda m: m["signature_defs"].append(m["signature_defs"][0]),
         "signature_defs[1].signature_key",
         "several",
+    ),
+    "signature's name twice": (
+        signature(inputs=[{"name": "x", "tensor_index": 0}, {"name": "x", "tensor_index": 6}]),
+        "signature_defs[0].inputs[1].name",
+        "'x' is the name of several",
+    ),
+    "signature lacks an input": (
+        signature(inputs=[{"name": "x", "tensor_index": 0}]),
+        "signature_defs[0].inputs",
+        "none for tensor 6",
+    ),
+    "input names": (tensor(6, name="in"), "subgraphs[0].inputs[1]", "'in' is the name of inputs[0] too"),
+    "output names": (tensor(7, name="out"), "subgraphs[0].outputs[1]", "'out' is the name of outputs[0] too"),
+    "fixed size": (tensor(0, shape_signature=[-1, 4]), f"{T}[0].shape_signature", "4 along axis 1"),
+    "metadata's name twice": (top(metadata=[{"name": "a"}, {"name": "a"}]), "metadata[1].name", "of several"),
+    "metadata is JSON": (
+        lambda m: (
+            m["buffers"].append({"data": b'{"name": "face"}'}),
+            m.update(metadata=[{"name": "TFLITE_METADATA", "buffer": 7}]),
+        ),
+        "metadata[0].buffer",
+        "no FlatBuffer of its schema",
+    ),
+    "empty metadata": (top(metadata=[{"name": "TFLITE_METADATA"}]), "metadata[0].buffer", "is empty"),
+    "nobody calls": (
+        lambda m: m["subgraphs"].append({**BRANCH, "operators": [{"opcode_index": 1, "inputs": [], "outputs": [1]}]}),
+        "subgraphs[3].operators[0].inputs",
+        "Nothing calls this subgraph",
     ),
     "group's path": (top(external_buffer_groups=[{"name": "../w"}]), "external_buffer_groups[0].name", "'../w'"),
     "strings' shape": (tensor(5, shape=[3]), f"{T}[5].shape", "2 strings are stored"),
@@ -371,7 +427,7 @@ KERNEL = re.compile("failed to prepare|unresolved custom op")
 
 def test_litert_loads_the_rest(tmp_path: Path) -> None:
     cases = {name: made(damage) for name, (damage, _) in UNREADABLE.items()}
-    cases |= {name: made(damage) for name, (damage, *_) in DOUBTFUL.items() if name != "no kernel"}
+    cases |= {name: made(damage) for name, (damage, *_) in DOUBTFUL.items()}
     found = dict(zip(cases, answers(tmp_path, list(cases.values())), strict=True))
     assert {name: text for name, text in found.items() if text != "ok" and not KERNEL.search(text)} == {}
 
@@ -379,12 +435,22 @@ def test_litert_loads_the_rest(tmp_path: Path) -> None:
 # -- real files, whole and damaged ------------------------------------------------------------------------------------
 
 
-def test_real_files_have_no_error(shared: Path) -> None:
-    folders = "models", "opsuite", "golden_int16", "external_buffer"
+# Whose operators LiteRT has no kernels for, and one of early converters; LiteRT refuses each when it builds.
+EXPECTED = re.compile(
+    r"LiteRT 2.3 has no kernel for STABLEHLO_|quantized_dimension: is 3, 0 is meant; LiteRT refuses it"
+)
+
+
+def test_real_files_have_errors_only_where_litert_refuses(shared: Path, tmp_path: Path) -> None:
+    folders = "models", "opsuite", "golden_int16", "external_buffer", "bundles"
     paths = [path for folder in folders for path in sorted((shared / folder).rglob("*.tflite"))]
     assert len(paths) > 800
-    found = {path.name: errors(check(path.read_bytes())) for path in paths}
-    assert {name: findings for name, findings in found.items() if findings} == {}
+    found = {path: errors(check(path.read_bytes())) for path in paths}
+    found = {path: findings for path, findings in found.items() if findings}
+    assert len(found) == 33
+    assert all(EXPECTED.search(str(finding)) for findings in found.values() for finding in findings)
+    said = answers(tmp_path, [path.read_bytes() for path in found])
+    assert [answer for answer in said if not answer.startswith("building: ")] == []
 
 
 # Answers that are not about the file: how it was run, or what one kernel wants of its operator's shapes.
@@ -414,7 +480,7 @@ BASES = (
     "opsuite/models/h_while_loop",
 )
 # LiteRT's Python wrapper decodes names of signatures, which the format does not ask for.
-BESIDE_THE_POINT = re.compile("codec can't decode|Didn't find op for builtin opcode 'STABLEHLO_")
+BESIDE_THE_POINT = re.compile("codec can't decode")
 
 
 def test_random_damage_is_found_where_litert_refuses(shared: Path, tmp_path: Path) -> None:
@@ -501,12 +567,3 @@ def test_all_entries_the_same_subgraph_is_bounded(monkeypatch: pytest.MonkeyPatc
         struct.pack_into("<I", data, entry, first - entry)  # offsets of the file's writer lead forward only
     found = errors(check(bytes(data)))[0]
     assert "more than 20000 tables" in found.message
-
-
-def test_kernels_are_those_of_litert(shared: Path) -> None:
-    # Made by script from LiteRT's register.cc and flatbuffer_conversions.cc.
-    rows = json.loads((shared / "schemas/builtin_operators.json").read_bytes())["operators"]
-    rows = [row for row in rows if row["litert_kernel"]]
-    expected = {row["name"]: (row["litert_min_version"], row["litert_max_version"]) for row in rows}
-    assert expected == KERNELS
-    assert {row["name"] for row in rows if not row["options_read_by_runtime"]} == WITHOUT_PARAMETERS

@@ -262,6 +262,7 @@ def operator_facts(graph: Subgraph, damage: list[UnliteError]) -> Iterator[dict[
                 "custom": operator.custom,
                 "version": operator.version,
                 "inputs": list(table["inputs"] or ()),
+                "input_names": list(operator.input_names),
                 "outputs": list(table["outputs"] or ()),
                 "options": _options(operator),
             }
@@ -359,8 +360,9 @@ def _operator_row(facts: dict[str, Any]) -> tuple[object, ...]:
     options = facts["options"] or {}
     shown = " ".join(f"{name}={value}" for name, value in options.items() if name != "type")
     version = f" v{facts['version']}" if facts["version"] > 1 else ""
-    ends = (" ".join(map(str, facts[end])) for end in ("inputs", "outputs"))
-    return facts["index"], facts["name"] + version, *ends, shown if len(shown) <= 200 else shown[:200] + "..."
+    inputs = " ".join(f"{name}={index}" for name, index in zip(facts["input_names"], facts["inputs"], strict=True))
+    outputs = " ".join(map(str, facts["outputs"]))
+    return facts["index"], facts["name"] + version, inputs, outputs, shown if len(shown) <= 200 else shown[:200] + "..."
 
 
 def _overview(model: Model, damage: list[UnliteError]) -> None:

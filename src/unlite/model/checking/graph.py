@@ -6,19 +6,22 @@ from array import array
 from typing import TYPE_CHECKING
 
 from unlite.flatbuffers import view as v
-from unlite.model.checking.kernels import KERNELS, NEED_OPTIONS, WITHOUT_INPUTS, WITHOUT_PARAMETERS
-from unlite.model.checking.tensors import CONSTANT, NO_DATA, UNKNOWN, VARIABLE, check_tensor
+from unlite.model.checking.control_flow import KEPT, check_calls
+from unlite.model.checking.operators import ABSENT, check_arguments, check_options
+from unlite.model.checking.tensors import CONSTANT, NO_DATA, UNKNOWN, VARIABLE, check_tensor, may_lack_data
+from unlite.schema.operators import operator_facts
 
 if TYPE_CHECKING:
     from unlite.flatbuffers.findings import Severity
-    from unlite.flatbuffers.schema import Field
     from unlite.flatbuffers.view import Table
     from unlite.model.facts.inspection import Inspection
+    from unlite.schema.operators import OperatorFacts
 
-ABSENT = -1  # an optional input that is left out
+    Refusal = tuple[Table, str, str]
+    """What LiteRT refuses in a subgraph that it runs: an operator, a field of it, and why."""
+
 INPUT = -2  # in place of an operator's number: who makes a tensor
 NOBODY = -3
-KEPT = 50  # what remembering a call costs, as work
 MANY = 1000  # so many tensors may wait for who writes them; a model with more is told of these
 
 
@@ -28,20 +31,33 @@ class _Graph:
     Attributes:
         kinds: For each tensor whether it has data of its own: CONSTANT, VARIABLE, NO_DATA, or UNKNOWN.
         makers: For each tensor the operator that writes it, or INPUT, or NOBODY.
-        waiting: Tensors that were read before anybody wrote them, with the operator and field that did.
+        waiting: Tensors that were read before anybody wrote them, with the operator and field that
+            did, and whether it is a custom operator.
         calls: Subgraphs that its operators call, with one operator that does.
+        refused: What LiteRT refuses if it runs this subgraph.
     """
 
     def __init__(self, check: Inspection, tensors: int, calls: dict[int, Table]) -> None:
         self.check = check
         self.kinds = bytearray([UNKNOWN]) * tensors
         self.makers = array("q", [NOBODY]) * tensors
-        self.waiting: dict[int, tuple[Table, str]] = {}
+        self.waiting: dict[int, tuple[Table, str, bool]] = {}
         self.calls = calls
+        self.refused: list[Refusal] = []
+
+    def refuse(self, operator: Table, name: str, message: str) -> None:
+        """Notes what LiteRT refuses when it prepares or runs an operator."""
+        if len(self.refused) < MANY:
+            self.check.work.spend(KEPT)
+            self.refused.append((operator, name, message))
 
 
-def check_subgraph(check: Inspection, subgraph: Table, calls: dict[int, Table]) -> None:
-    """Checks tensors and operators of a subgraph; fills in which subgraphs it calls."""
+def check_subgraph(check: Inspection, subgraph: Table, calls: dict[int, Table]) -> list[Refusal]:
+    """Checks tensors and operators of a subgraph; fills in which subgraphs it calls.
+
+    Returns:
+        What LiteRT refuses if the subgraph is one that it runs.
+    """
     tensors = subgraph.tensors
     if tensors is None:
         check.say("error", subgraph, "tensors", "is absent.")
@@ -54,21 +70,32 @@ def check_subgraph(check: Inspection, subgraph: Table, calls: dict[int, Table]) 
         graph.makers[index] = INPUT
     for number, operator in check.entries(check.guard(getattr, subgraph, "operators")):
         check.guard(_operator, graph, number, operator)
-    for index, (operator, name) in graph.waiting.items():
-        check.say("warning", operator, name, f"tensor {index} has no data, and nothing writes it.")
+    for index, (operator, name, custom) in graph.waiting.items():
+        message = f"tensor {index} has no data, and nothing writes it."
+        if custom or may_lack_data(check, subgraph, index):  # accelerators list their scratch memory among the inputs
+            check.say("warning", operator, name, message)
+        else:
+            graph.refuse(operator, name, message)
     for index in check.guard(_ends, graph, subgraph, "outputs") or ():
         if graph.makers[index] == NOBODY and graph.kinds[index] == NO_DATA:
             check.say("warning", subgraph, "outputs", f"tensor {index} has no data, and nothing writes it.")
     if not v.is_present(subgraph, subgraph._object.by_name["operators"]):
         check.say("warning", subgraph, "operators", "is absent.")
+    return graph.refused
 
 
 def _ends(graph: _Graph, subgraph: Table, name: str) -> array[int]:
-    """The inputs or outputs of a subgraph that exist."""
-    found = array("q")
-    for place, index in enumerate(graph.check.integers(getattr(subgraph, name))):
-        if graph.check.index(subgraph, f"{name}[{place}]", index, len(graph.kinds), "tensor"):
+    """The inputs or outputs of a subgraph that exist; a warning where two tensors among them have one name."""
+    check, found = graph.check, array("q")
+    names: dict[str, tuple[int, int]] = {}
+    for place, index in enumerate(check.integers(getattr(subgraph, name))):
+        if check.index(subgraph, f"{name}[{place}]", index, len(graph.kinds), "tensor"):
             found.append(index)
+            label = check.guard(lambda index=index: subgraph.tensors[index].name) or ""
+            check.work.spend(len(label))
+            first, tensor = names.setdefault(label, (place, index))
+            if tensor != index and label:
+                check.say("warning", subgraph, f"{name}[{place}]", f"{label!r:.60} is the name of {name}[{first}] too.")
     return found
 
 
@@ -78,32 +105,38 @@ def _operator(graph: _Graph, number: int, operator: Table) -> None:
     name, custom = "", False
     if check.index(operator, "opcode_index", code, len(check.operators), "operator code"):
         name, custom = check.operators[code]
-    check.guard(_connect, graph, number, operator, name, custom)
+    facts = operator_facts(name)
+    check.guard(_connect, graph, number, operator, facts, custom)
     check.guard(_intermediates, graph, operator)
     check.guard(_custom_options, check, operator, custom)
-    check.guard(_options, graph, operator, name)
+    check.guard(check_options, graph.refuse, check, operator, facts)
+    check.guard(check_calls, graph.refuse, check, operator, facts, graph.calls)
 
 
-def _connect(graph: _Graph, number: int, operator: Table, name: str, custom: bool) -> None:
+def _connect(graph: _Graph, number: int, operator: Table, facts: OperatorFacts | None, custom: bool) -> None:
     check, count = graph.check, len(graph.kinds)
     read: set[int] = set()
-    for place, index in enumerate(check.integers(operator.inputs)):
+    inputs, outputs = list(check.integers(operator.inputs)), list(check.integers(operator.outputs))
+    for place, index in enumerate(inputs):
         where = f"inputs[{place}]"
-        if index != ABSENT and check.index(operator, where, index, count, "tensor"):
+        if index == ABSENT or check.index(operator, where, index, count, "tensor"):
             read.add(index)
-            if graph.makers[index] == NOBODY and graph.kinds[index] == NO_DATA and len(graph.waiting) < MANY:
-                graph.waiting.setdefault(index, (operator, where))
-    for place, index in enumerate(check.integers(operator.outputs)):
+            if index != ABSENT and graph.makers[index] == NOBODY and graph.kinds[index] == NO_DATA:
+                is_shape = facts is not None and facts.name == "RESHAPE" and place == 1
+                if len(graph.waiting) < MANY and not is_shape:  # LiteRT may take the shape from the options
+                    graph.waiting.setdefault(index, (operator, where, custom))
+    for place, index in enumerate(outputs):
         where = f"outputs[{place}]"
+        if index in read and not custom:
+            # subgraph.cc asks for this where it holds parameters of the operator, of absent tensors too.
+            severity: Severity = "error" if facts is None or facts.reads_options else "warning"
+            message = "leaves out an output and an input; LiteRT takes both for one tensor."
+            message = message if index == ABSENT else f"writes tensor {index}, which it reads."
+            check.say(severity, operator, where, message)
         if index != ABSENT and check.index(operator, where, index, count, "tensor"):
-            if index in read and not custom:
-                # subgraph.cc asks for this where it holds parameters of the operator.
-                harmless = name in WITHOUT_PARAMETERS
-                severity: Severity = "warning" if harmless else "error"
-                check.say(severity, operator, where, f"writes tensor {index}, which it reads.")
             _write(graph, number, operator, where, index)
-    if not operator.inputs and name in KERNELS and name not in WITHOUT_INPUTS:
-        check.say("error", operator, "inputs", f"{name} has none.")
+    if facts is not None and facts.versions is not None:
+        check_arguments(graph.refuse, check, operator, facts, inputs, outputs)
 
 
 def _write(graph: _Graph, number: int, operator: Table, where: str, index: int) -> None:
@@ -116,7 +149,7 @@ def _write(graph: _Graph, number: int, operator: Table, where: str, index: int) 
     elif maker != NOBODY:
         say("warning", operator, where, f"writes tensor {index}, which operators[{maker}] writes too.")
     if index in graph.waiting:
-        reader, name = graph.waiting.pop(index)
+        reader, name, _ = graph.waiting.pop(index)
         if reader is not operator:
             say("warning", reader, name, f"reads tensor {index} before operators[{number}] writes it.")
     graph.makers[index] = number
@@ -135,43 +168,6 @@ def _custom_options(check: Inspection, operator: Table, custom: bool) -> None:
     elif options is None and operator.large_custom_options_offset > 1:
         offset, size = operator.large_custom_options_offset, operator.large_custom_options_size
         check.outside(operator, "large_custom_options_offset", offset, size)
-
-
-def _options(graph: _Graph, operator: Table, name: str) -> None:
-    check = graph.check
-    found = [kind for kind in (operator.builtin_options_type, operator.builtin_options_2_type) if kind != "NONE"]
-    if len(found) > 1:
-        check.say("warning", operator, "builtin_options_2", "there are builtin_options too; readers take one of them.")
-    wanted = check.options.get(f"{name.replace('_', '').lower()}options")
-    if wanted is not None and wanted not in found:
-        if name in NEED_OPTIONS:
-            check.say("error", operator, "builtin_options", f"{name} needs {wanted}.")
-        elif found:
-            check.say("warning", operator, "builtin_options", f"{found[0]}, but {name} takes {wanted}.")
-    for union in ("builtin_options", "builtin_options_2"):
-        options = check.guard(getattr, operator, union)
-        if isinstance(options, v.Table):
-            for field in options._object.fields:
-                _option(graph, operator, options, field, f"{union}.{field.name}")
-
-
-def _option(graph: _Graph, operator: Table, options: Table, field: Field, where: str) -> None:
-    """Looks at types of elements and numbers of subgraphs; other options are the operator's own matter."""
-    name, check = field.name, graph.check
-    if field.enum is not None and field.enum.name == "tflite.TensorType":
-        kind = getattr(options, name)
-        if isinstance(kind, int):
-            check.say("error", operator, where, f"{kind} is no type of tensors; the file may be of a newer schema.")
-    elif (
-        name.endswith(("subgraph_index", "subgraph_indices"))
-        or name == "called_computations"
-        or (name == "subgraph" and options._object.name == "tflite.CallOptions")
-    ):
-        value = getattr(options, name)
-        for index in [value] if isinstance(value, int) else check.integers(value):
-            if check.index(operator, where, index, check.subgraphs, "subgraph") and index not in graph.calls:
-                check.work.spend(KEPT)
-                graph.calls[index] = operator
 
 
 def find_recursion(check: Inspection, calls: dict[int, dict[int, Table]]) -> None:
@@ -197,3 +193,19 @@ def find_recursion(check: Inspection, calls: dict[int, dict[int, Table]]) -> Non
             elif index not in done:
                 path[index] = None
                 steps.append(iter(calls.get(index, ())))
+
+
+def find_reached(calls: dict[int, dict[int, Table]], started: set[int]) -> set[int]:
+    """The subgraphs that LiteRT can come to.
+
+    Args:
+        calls: For each subgraph the subgraphs that it calls.
+        started: Where it starts: the main subgraph, and those of signatures.
+    """
+    reached, left = set(started), list(started)
+    while left:
+        for index in calls.get(left.pop(), ()):
+            if index not in reached:
+                reached.add(index)
+                left.append(index)
+    return reached

@@ -49,6 +49,16 @@ def check_tensor(check: Inspection, tensor: Table, tensors: int) -> int:
     return CONSTANT if size >= 0 or external else VARIABLE if variable else NO_DATA
 
 
+def may_lack_data(check: Inspection, subgraph: Table, index: int) -> bool:
+    """Whether an operator may read this tensor although nobody gives it data: LiteRT sees no bytes that lack."""
+
+    def lacks_nothing() -> bool:
+        tensor = subgraph.tensors[index]
+        return tensor.type in SHAPELESS or 0 in check.integers(tensor.shape)
+
+    return check.guard(lacks_nothing) is not False
+
+
 def _shape(check: Inspection, tensor: Table, kind: str | int) -> list[int] | None:
     """The shape; None where it is impossible."""
     shape = list(check.integers(tensor.shape))
@@ -58,6 +68,12 @@ def _shape(check: Inspection, tensor: Table, kind: str | int) -> list[int] | Non
     if signature is not None and len(signature) not in (0, len(shape)):
         message = f"has {len(signature)} dimensions, the shape has {len(shape)}."
         check.say("warning", tensor, "shape_signature", message)
+    elif signature is not None and len(signature):
+        differing = [axis for axis, size in enumerate(check.integers(signature)) if size not in (-1, shape[axis])]
+        if differing:
+            axis = differing[0]
+            message = f"{signature[axis]} along axis {axis}, where the shape has {shape[axis]}."
+            check.say("warning", tensor, "shape_signature", message)
     severity: Severity = "warning" if kind in SHAPELESS else "error"
     elements = fixed = 1
     for size in shape:
@@ -72,7 +88,8 @@ def _shape(check: Inspection, tensor: Table, kind: str | int) -> list[int] | Non
         check.say(severity, tensor, "shape", "the tensor would have more than 2^64 bytes.")
         return None
     if fixed > INT_MAX:
-        check.say("warning", tensor, "shape", f"the tensor would have more than {INT_MAX} elements.")
+        what = "without its zeros the shape comes to" if 0 in shape else "the tensor would have"
+        check.say("warning", tensor, "shape", f"{what} more than {INT_MAX} elements.")
     return shape
 
 
@@ -149,7 +166,7 @@ def _counts(
         check.say("error", quantization, "zero_point", f"{len(zero_point)} zero points, but {scales} scales.")
     if shape and len(shape) == 1 and axis > 0 and scales == shape[0] > 1:
         # Early converters gave a bias the dimension of its filter.
-        check.say("warning", quantization, "quantized_dimension", f"is {axis}, 0 is meant; LiteRT refuses it.")
+        check.say("error", quantization, "quantized_dimension", f"is {axis}, 0 is meant; LiteRT refuses it.")
     elif axis < 0 or (shape and axis >= len(shape)):
         check.say(
             "error", quantization, "quantized_dimension", f"{axis} is no dimension of the shape {brief(shape or [])}."

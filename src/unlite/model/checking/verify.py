@@ -17,11 +17,13 @@ from unlite.flatbuffers import view as v
 from unlite.flatbuffers.findings import Finding, OutOfWorkError
 from unlite.flatbuffers.verify import survey, verify
 from unlite.flatbuffers.wire import Wire
-from unlite.model.checking.graph import check_subgraph, find_recursion
-from unlite.model.checking.kernels import KERNELS, RUNTIME
+from unlite.model.checking.graph import check_subgraph, find_reached, find_recursion
+from unlite.model.checking.metadata import check_metadata
+from unlite.model.checking.signatures import check_signatures, signature_subgraphs
 from unlite.model.facts.inspection import Inspection
 from unlite.model.objects.operator import CUSTOM
 from unlite.schema import load
+from unlite.schema.operators import RUNTIME, operator_facts
 from unlite.schema.sniff import IDENTIFIER, sniff
 from unlite.schema.upgrade import upgrade
 from unlite.storage.source import MemorySource
@@ -30,9 +32,11 @@ from unlite.storage.window import Window
 if TYPE_CHECKING:
     from unlite.flatbuffers.schema import Object
     from unlite.flatbuffers.view import Table
+    from unlite.model.checking.graph import Refusal
     from unlite.storage.source import Source
 
 VERSION = 3
+PREFIX = 4  # bytes of a size before the FlatBuffer
 
 
 def verify_file(source: Source, *, limit: int = 100) -> list[Finding]:
@@ -53,7 +57,7 @@ def verify_file(source: Source, *, limit: int = 100) -> list[Finding]:
     if found.version == VERSION:
         buffer = Window(source, found.origin) if found.origin else source
         return _verify(buffer, schema.root, limit, size_prefixed=found.origin > 0)
-    message = f"the file is of schema version {found.version}, {RUNTIME} reads {VERSION} alone."
+    message = f"the file is of schema version {found.version}, {RUNTIME} reads only {VERSION}."
     findings = [*verify(source, schema, limit=limit), Finding("warning", "root", None, message)]
     try:
         newest = MemorySource(upgrade(v.root_view(Wire(source), schema.root)), source.name)
@@ -63,22 +67,12 @@ def verify_file(source: Source, *, limit: int = 100) -> list[Finding]:
     return _merged(findings, [Finding(one.severity, one.path, None, one.message) for one in later])
 
 
-def verify_model(root: Table, source: Source, *, limit: int = 100) -> list[Finding]:
-    """What is wrong with a model: errors, then warnings, then notes.
-
-    Looks at the bytes of the file, not at what was assigned to views since.
-
-    Args:
-        root: The model, of the newest schema.
-        source: The bytes that it is read from, from the FlatBuffer's first on.
-        limit: How many findings of each severity to tell, of bytes and rules each; the rest is counted.
-    """
-    return _verify(source, root._object, limit)
-
-
 def _verify(source: Source, owner: Object, limit: int, *, size_prefixed: bool = False) -> list[Finding]:
     structure = survey(source, owner, IDENTIFIER, limit, size_prefixed=size_prefixed)
     findings = structure.listed()
+    if size_prefixed:
+        message = f"the file has a size prefix of {PREFIX} bytes; {RUNTIME} takes only files without."
+        findings.append(Finding("error", "root", 0, message))
     if structure.is_cut_short:
         return findings
     try:
@@ -86,7 +80,7 @@ def _verify(source: Source, owner: Object, limit: int, *, size_prefixed: bool = 
     except UnliteError:
         return findings  # they tell why
     try:
-        for part in (_version, _buffers, _external_buffers, _operator_codes, _subgraphs, _signatures, _metadata):
+        for part in _PARTS:
             check.guard(part, check)
     except OutOfWorkError as error:
         check.findings.end(error, None)
@@ -105,7 +99,7 @@ def _merged(findings: list[Finding], later: list[Finding]) -> list[Finding]:
 def _version(check: Inspection) -> None:
     version = check.root.version
     if version != VERSION:
-        check.say("error", check.root, "version", f"the version is {version}, {RUNTIME} reads {VERSION} alone.")
+        check.say("error", check.root, "version", f"the version is {version}, {RUNTIME} reads only {VERSION}.")
 
 
 def _buffers(check: Inspection) -> None:
@@ -179,10 +173,12 @@ def _operator_code(check: Inspection, code: Table) -> tuple[str, bool]:
         return "", False
     if label == "PLACEHOLDER_FOR_GREATER_OP_CODES":
         check.say("error", code, "builtin_code", "is absent, and deprecated_builtin_code says that it is needed.")
-    elif label not in KERNELS:
-        check.say("warning", code, "builtin_code", f"{RUNTIME} has no kernel for {label}.")
-    elif not KERNELS[label][0] <= version <= KERNELS[label][1]:
-        oldest, newest = KERNELS[label]
+        return label, False
+    facts = operator_facts(label)
+    if facts is None or facts.versions is None:
+        check.say("error", code, "builtin_code", f"{RUNTIME} has no kernel for {label}.")
+    elif not facts.versions[0] <= version <= facts.versions[1]:
+        oldest, newest = facts.versions
         known = f"version {oldest}" if oldest == newest else f"versions {oldest} to {newest}"
         check.say("error", code, "version", f"there is no version {version} of {label}; {RUNTIME} has {known}.")
     return label, False
@@ -194,54 +190,18 @@ def _subgraphs(check: Inspection) -> None:
     if not check.subgraphs:
         check.say("error", check.root, "subgraphs", "there is none.")
     calls: dict[int, dict[int, Table]] = {}
+    refused: dict[int, list[Refusal]] = {}
     for index, subgraph in check.entries(subgraphs):
         called = calls[index] = {}
-        check.guard(check_subgraph, check, subgraph, called)
+        refused[index] = check.guard(check_subgraph, check, subgraph, called) or []
     find_recursion(check, calls)
+    reached = find_reached(calls, {0} | signature_subgraphs(check))
+    for index, refusals in refused.items():
+        for operator, name, message in refusals:
+            if index in reached:
+                check.say("error", operator, name, message)
+            else:
+                check.say("warning", operator, name, f"{message} Nothing calls this subgraph.")
 
 
-def _signatures(check: Inspection) -> None:
-    keys: set[str] = set()
-    for _, signature in check.entries(check.root.signature_defs):
-        check.guard(_signature, check, signature, keys)
-
-
-def _signature(check: Inspection, signature: Table, keys: set[str]) -> None:
-    key = signature.signature_key
-    check.work.spend(len(key or ""))
-    if key is None:
-        check.say("error", signature, "signature_key", "is absent.")
-    elif key in keys:
-        check.say("warning", signature, "signature_key", f"{key!r:.60} is the key of several signatures.")
-    else:
-        keys.add(key)
-    number = signature.subgraph_index
-    if not check.index(signature, "subgraph_index", number, check.subgraphs, "subgraph"):
-        return
-    tensors = check.guard(lambda: check.root.subgraphs[number].tensors)
-    for name in ("inputs", "outputs"):
-        for _, entry in check.entries(getattr(signature, name)):
-            check.guard(_signature_entry, check, entry, 0 if tensors is None else len(tensors))
-
-
-def _signature_entry(check: Inspection, entry: Table, tensors: int) -> None:
-    check.index(entry, "tensor_index", entry.tensor_index, tensors, "tensor")
-    _name(check, entry)
-
-
-def _metadata(check: Inspection) -> None:
-    for _, entry in check.entries(check.root.metadata):
-        check.guard(_metadata_entry, check, entry)
-    for place, index in enumerate(check.integers(check.root.metadata_buffer)):
-        if not 0 <= index < len(check.sizes):
-            check.say("warning", check.root, f"metadata_buffer[{place}]", f"there is no buffer {index}.")
-
-
-def _metadata_entry(check: Inspection, entry: Table) -> None:
-    check.index(entry, "buffer", entry.buffer, len(check.sizes), "buffer")
-    _name(check, entry)
-
-
-def _name(check: Inspection, entry: Table) -> None:
-    if not v.is_present(entry, entry._object.by_name["name"]):
-        check.say("warning", entry, "name", "is absent.")
+_PARTS = (_version, _buffers, _external_buffers, _operator_codes, _subgraphs, check_signatures, check_metadata)

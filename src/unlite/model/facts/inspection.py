@@ -33,7 +33,6 @@ class Inspection:
         starts, sizes: Position in the file and bytes of each buffer's data; -1 = it has none.
         external: Ids of the model's external buffers.
         subgraphs: How many there are.
-        options: Types of operator options, by their names in lower case.
         operators: Name of each operator code ("" = unknown), and whether it is a custom operator.
     """
 
@@ -48,11 +47,6 @@ class Inspection:
         self.external: set[int] = set()
         self.subgraphs = 0
         self.operators: list[tuple[str, bool]] = []
-        self.options = {
-            name.lower(): name
-            for union in ("tflite.BuiltinOptions", "tflite.BuiltinOptions2")
-            for name in root._object.schema.enum_named(union).values
-        }
         self._unreadable: set[tuple[str | None, int | None]] = set()
 
     def say(self, severity: Severity, table: Table, name: str, message: str) -> None:

@@ -151,6 +151,13 @@ class Operator:
         self._table.inputs = self.subgraph._indices_of(value, f"{self.path}.inputs", absent=True)
 
     @property
+    def input_names(self) -> tuple[str, ...]:
+        """A name for each of its inputs, such as ``("input", "filter", "bias")``; those that repeat are numbered."""
+        from unlite.schema.operators import input_names
+
+        return input_names("CUSTOM" if self.custom else self.name, len(self._table["inputs"] or ()))
+
+    @property
     def outputs(self) -> tuple[Tensor | None, ...]:
         """The tensors that it writes. Assignable as ``inputs``."""
         return self.subgraph._tensors_of(self._table["outputs"], f"{self.path}.outputs")
