@@ -250,12 +250,12 @@ def test_a_pth_that_expands_one_number(tmp_path: Path) -> None:
 def test_an_npz_that_inflates(tmp_path: Path) -> None:
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": (300 << 20,)})
-    with zipfile.ZipFile(tmp_path / "w.npz", "w", zipfile.ZIP_DEFLATED) as archive:
-        with archive.open("w.npy", "w") as file:
-            file.write(header.getvalue())
-            zeros = bytes(1 << 20)
-            for _ in range(1200):
-                file.write(zeros)
+    path = tmp_path / "w.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("w.npy", "w") as file:
+        file.write(header.getvalue())
+        zeros = bytes(1 << 20)
+        for _ in range(1200):
+            file.write(zeros)
     with pytest.raises(MemoryLimitError) as caught:
         open_weights(tmp_path / "w.npz")["w"]
     assert caught.value.wanted == 4 * (300 << 20)
