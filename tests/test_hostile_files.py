@@ -331,3 +331,12 @@ def test_views_load_no_torch(reports: Path, root: Path) -> None:
     """What limits a file is known without the frameworks."""
     code = "import sys, unlite.storage.memory_limit; assert 'torch' not in sys.modules and 'numpy' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": str(root / "src")})
+
+
+@pytest.mark.parametrize("name", ["nan_scale", "shape8", "unknown_union_torch", "zero_dims"])
+def test_running_and_converting_ends_with_a_verdict_or_a_refusal(reports: Path, name: str, tmp_path: Path) -> None:
+    pytest.importorskip("ai_edge_litert")
+    path = str(reports / f"{name}.tflite")
+    commands = [["compare", path], ["dump", path, "-o", str(tmp_path / "dump")]]
+    commands.append(["convert", path, "--to", "torch", "-o", str(tmp_path / "net")])
+    assert {main(command) for command in commands} <= {0, 1, 2}
