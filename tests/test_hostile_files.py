@@ -340,3 +340,16 @@ def test_running_and_converting_ends_with_a_verdict_or_a_refusal(reports: Path, 
     commands = [["compare", path], ["dump", path, "-o", str(tmp_path / "dump")]]
     commands.append(["convert", path, "--to", "torch", "-o", str(tmp_path / "net")])
     assert {main(command) for command in commands} <= {0, 1, 2}
+
+
+def test_details_of_unknown_type_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = Builder()
+    made.tensor(made.graph(), "x", [1], quantization={"details_type": "CustomQuantization", "details": {}})
+    data = bytearray(made.data())
+    quantization = open_model(bytes(data)).root.subgraphs[0].tensors[0].quantization
+    fields = {field.name: field for field in quantization._object.fields}
+    slot = quantization._wire.slots(quantization._position)[fields["details_type"].id]
+    data[quantization._position + slot] = 200
+    (tmp_path / "x.tflite").write_bytes(data)
+    assert main(["show", str(tmp_path / "x.tflite"), "--tensors"]) == 0
+    assert "a value of unknown type" in capsys.readouterr().out
