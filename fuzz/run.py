@@ -248,9 +248,18 @@ def work(first: int, end: int, seed: int, folder: str, told: Connection) -> None
             told.send(("probe", number, path, probe.__name__))
             trouble = fault(probe)
             if trouble is not None:
-                told.send(("fault", number, path, f"{probe.__name__}\n{trouble}"))
+                told.send(("fault", number, _copy(path, number), f"{probe.__name__}\n{trouble}"))
                 break
     told.send(("end", end, "", ""))
+
+
+def _copy(path: str, number: int) -> str:
+    """A copy of a case, with its tail, that the next case does not write over."""
+    copied = os.path.join(os.path.dirname(path), f"fault-{number}{Path(path).suffix}")
+    for end in ("", ".tail"):
+        if os.path.exists(f"{path}{end}"):
+            shutil.copy(f"{path}{end}", f"{copied}{end}")
+    return copied
 
 
 class Hunt:

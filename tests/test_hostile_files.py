@@ -250,8 +250,8 @@ def test_a_pth_that_expands_one_number(tmp_path: Path) -> None:
 def test_an_npz_that_inflates(tmp_path: Path) -> None:
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": (300 << 20,)})
-    packed = zipfile.ZIP_DEFLATED
-    with zipfile.ZipFile(tmp_path / "w.npz", "w", packed) as archive, archive.open("w.npy", "w") as file:
+    path = tmp_path / "w.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("w.npy", "w") as file:
         file.write(header.getvalue())
         zeros = bytes(1 << 20)
         for _ in range(1200):
@@ -331,3 +331,25 @@ def test_views_load_no_torch(reports: Path, root: Path) -> None:
     """What limits a file is known without the frameworks."""
     code = "import sys, unlite.storage.memory_limit; assert 'torch' not in sys.modules and 'numpy' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": str(root / "src")})
+
+
+@pytest.mark.parametrize("name", ["nan_scale", "shape8", "unknown_union_torch", "zero_dims"])
+def test_running_and_converting_ends_with_a_verdict_or_a_refusal(reports: Path, name: str, tmp_path: Path) -> None:
+    pytest.importorskip("ai_edge_litert")
+    path = str(reports / f"{name}.tflite")
+    commands = [["compare", path], ["dump", path, "-o", str(tmp_path / "dump")]]
+    commands.append(["convert", path, "--to", "torch", "-o", str(tmp_path / "net")])
+    assert {main(command) for command in commands} <= {0, 1, 2}
+
+
+def test_details_of_unknown_type_are_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = Builder()
+    made.tensor(made.graph(), "x", [1], quantization={"details_type": "CustomQuantization", "details": {}})
+    data = bytearray(made.data())
+    quantization = open_model(bytes(data)).root.subgraphs[0].tensors[0].quantization
+    fields = {field.name: field for field in quantization._object.fields}
+    slot = quantization._wire.slots(quantization._position)[fields["details_type"].id]
+    data[quantization._position + slot] = 200
+    (tmp_path / "x.tflite").write_bytes(data)
+    assert main(["show", str(tmp_path / "x.tflite"), "--tensors"]) == 0
+    assert "a value of unknown type" in capsys.readouterr().out

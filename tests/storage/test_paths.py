@@ -39,14 +39,14 @@ WRITES: dict[str, Callable[[str], Any]] = {
 @pytest.mark.parametrize("path", BAD)
 @pytest.mark.parametrize("name", READS)
 def test_paths_to_read(name: str, path: str) -> None:
-    with pytest.raises(InvalidValueError, match="no file can be called"):
+    with pytest.raises(InvalidValueError, match="no file can have this name"):
         READS[name](path)
 
 
 @pytest.mark.parametrize("path", BAD)
 @pytest.mark.parametrize("name", WRITES)
 def test_paths_to_write(name: str, path: str) -> None:
-    with pytest.raises(InvalidValueError, match="no file can be called"):
+    with pytest.raises(InvalidValueError, match="no file can have this name"):
         WRITES[name](path)
 
 
@@ -76,7 +76,7 @@ def test_paths_of_commands(arguments: list[str], path: str, tmp_path: Path, caps
     given = [names.get(argument, argument.replace("BAD", path)) for argument in arguments]
     assert main(given) in (1, 2)
     said = capsys.readouterr()
-    assert "no file can be called" in said.err + said.out
+    assert "no file can have this name" in said.err + said.out
     assert sorted(tmp_path.iterdir()) == [model]
 
 

@@ -344,7 +344,8 @@ def _quantization_text(facts: dict[str, Any] | None) -> str:
     if facts is None:
         return ""
     if facts["details"] is not None:
-        return str(facts["details"]["type"])
+        details = facts["details"]  # text, where their type is one that the schema does not know
+        return str(details["type"] if isinstance(details, dict) else details)
     scale, zero_point = facts["scale"], facts["zero_point"]
     if not scale:
         return "range only"

@@ -11,6 +11,7 @@ import numpy as np
 from unlite.comparison.metadata import value_range as metadata_range
 from unlite.errors import InvalidTypeError, InvalidValueError, NotFoundError, UnliteError, UnsupportedFormatError
 from unlite.model.formats.weight_files import open_weights, write_file
+from unlite.model.values.constants import check_shape
 from unlite.model.values.dtypes import elements, value_range
 
 if TYPE_CHECKING:
@@ -171,6 +172,9 @@ def random_values(model: Model, tensor: Tensor, chance: np.random.Generator) -> 
     shape = tuple(max(size, 1) if i < len(free) and free[i] < 0 else size for i, size in enumerate(tensor.shape))
     if elements(shape) > MOST_ELEMENTS or min(shape, default=0) < 0:
         raise InvalidValueError(f"input {tensor.name!r} is too large for random values.", path=tensor.path)
+    check_shape(shape, tensor.path)
+    width = 64 if tensor.dtype == "STRING" else 8  # an object each, or a number in double precision
+    model.memory_limit().check(width * elements(shape), f"random values for input {tensor.name!r:.60}", tensor.path)
     if tensor.dtype == "STRING":
         words = chance.integers(0, len(_WORDS), shape)
         return np.array([_WORDS[i] for i in words.ravel()], dtype=object).reshape(shape)

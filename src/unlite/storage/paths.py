@@ -28,10 +28,18 @@ def checked_path(path: object) -> str:
         text = os.fsdecode(given)
         encoded = os.fsencode(text)
     except UnicodeError as error:
-        raise InvalidValueError(f"no file can be called {given!r:.200}: {error}.", hint="Name another path.") from None
+        raise _impossible(given, str(error)) from None
     if b"\0" in encoded:
-        raise InvalidValueError(f"no file can be called {text!r:.200}: it holds a NUL.", hint="Name another path.")
+        raise _impossible(given, "it holds a NUL")
     return text
+
+
+def _impossible(path: str | bytes, reason: str) -> InvalidValueError:
+    return InvalidValueError(
+        f"cannot be opened: no file can have this name: {reason}.",
+        file=ascii(path).strip("b'\"")[:200],  # no terminal should get it as it is
+        hint="Name another path.",
+    )
 
 
 def read_unmapped(file: BinaryIO, name: str) -> bytes:

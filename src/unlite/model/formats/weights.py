@@ -62,14 +62,16 @@ class Unfolding:
 
         Raises:
             MemoryLimitError: all values together would take more memory than the file may ask for.
-            CorruptFileError: there are far more names and scales than the file can hold.
+            CorruptFileError: tensors share bytes, names and scales far more often than any writer lets them.
         """
-        self._memory.spend(tensor.nbytes, "the constants, which share their bytes or are sparse,", tensor.path)
-        self._work += more
+        self._memory.spend(tensor.nbytes, "all constants together", tensor.path)
+        if self._model.limit is not None:
+            return
+        self._work += min(tensor.nbytes, tensor._constant().length) + more
         held = self._model.file.size + sum(file.size for file in self._model._weight_files.values())
         if self._work > UNFOLDED * held + UNFOLDED_LEAST:
             raise CorruptFileError(
-                "tensors share their names and scales so often that they are far more than the file can hold.",
+                "tensors share their bytes so often that all values together are out of all proportion.",
                 file=self._model.file.name,
                 path=tensor.path,
             )

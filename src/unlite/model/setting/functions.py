@@ -7,6 +7,7 @@ from math import isinf, isnan
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from unlite.errors import InvalidTypeError, InvalidValueError
+from unlite.model.values.dtypes import elements
 from unlite.model.values.requantize import half_away, has_real_values, limits, stored_values
 
 if TYPE_CHECKING:
@@ -130,6 +131,9 @@ def apply(tensor: Tensor, steps: list[Step]) -> tuple[NDArray[np.generic], int]:
     """
     import numpy as np
 
+    if tensor.is_sparse:  # few bytes may stand for many values: stored ones, and two arrays in double precision
+        limit = tensor.subgraph.model.memory_limit()
+        limit.check(24 * elements(tensor.shape), "a sparse tensor in double precision", tensor.path)
     stored = tensor.numpy()
     if stored.dtype.kind not in "iuf" and "FLOAT" not in tensor.dtype:
         raise InvalidTypeError(f"functions work on numbers, not on {tensor.dtype}.", path=tensor.path)

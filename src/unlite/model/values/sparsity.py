@@ -87,11 +87,11 @@ def densify(
     """
     import numpy as np
 
-    count = elements(shape)
-    limit.check(count * values.dtype.itemsize, f"a sparse tensor made dense, {list(shape)},", path)
     positions = dense_positions(sparsity, shape, path, len(values), limit)
     if not 0 <= len(values) - len(positions) < max(spare, 1):
         raise CorruptFileError(f"{len(values)} values are stored, the sparse pattern has {len(positions)}.", path=path)
+    count = elements(shape)
+    limit.check(count * values.dtype.itemsize, f"a sparse tensor made dense, {list(shape)},", path)
     dense = np.zeros(count, values.dtype)
     dense[positions] = values[: len(positions)]
     return dense.reshape(shape)
