@@ -33,6 +33,9 @@ VALUES: dict[str, Any] = {
     "module": "torch",
     "extra": "torch",
     "purpose": "converting",
+    "wanted": 1 << 40,
+    "allowed": 1 << 30,
+    "what": "a sparse tensor",
 }
 
 

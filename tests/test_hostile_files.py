@@ -57,7 +57,7 @@ MODELS = [
 def test_every_view_answers(reports: Path, name: str, view: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     code = main([view[0], str(reports / f"{name}.tflite"), *view[1:]])
     said = capsys.readouterr().out
-    assert code == (1 if name == "shape8" and view[0] == "verify" else 0)
+    assert code == (1 if name in ("shape8", "unknown_union_torch") and view[0] == "verify" else 0)
     assert said
     if "--json" in view:
         json.loads(said)
@@ -276,7 +276,7 @@ def test_dicts_that_contain_themselves() -> None:
     circle["again"] = circle
     with pytest.raises(InvalidValueError):
         encode(circle)
-    with pytest.raises(InvalidValueError, match="cannot be written as JSON"):
+    with pytest.raises(InvalidValueError, match="no JSON document"):
         unlite.from_json(circle)
     graph: dict[str, Any] = {}
     graph["tensors"] = [graph]

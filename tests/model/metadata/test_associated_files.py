@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import pickle
 import zipfile
 from collections.abc import MutableMapping
 from pathlib import Path
@@ -98,7 +99,31 @@ def test_taken_back_is_unchanged(tmp_path: Path) -> None:
     model.associated_files["x"] = b"1"
     del model.associated_files["x"]
     model.associated_files["labels.txt"] = b"a"  # what is there
-    assert not model.is_changed
+    assert not model.associated_files.is_changed
+    assert model.save(tmp_path / "out.tflite").how == "copied"
+    assert (tmp_path / "out.tflite").read_bytes() == data
+
+
+def test_undo_and_redo(tmp_path: Path) -> None:
+    data = archived(dense_layer(), {"labels.txt": b"a"})
+    model = unlite.open(data)
+    files = model.associated_files
+    files["x"] = b"1"
+    files["labels.txt"] = b"b"
+    del files["x"]
+    assert [edit[:3] for edit in model.edits] == [
+        ("associated_files['x']", None, b"1"),
+        ("associated_files['labels.txt']", b"a", b"b"),
+        ("associated_files['x']", b"1", None),
+    ]
+    model.undo()
+    assert dict(files) == {"labels.txt": b"b", "x": b"1"}
+    model.undo()
+    model.undo()
+    assert (dict(files), model.is_changed) == ({"labels.txt": b"a"}, False)
+    model.redo()
+    assert dict(pickle.loads(pickle.dumps(model)).associated_files) == {"labels.txt": b"a", "x": b"1"}
+    model.undo()
     assert model.save(tmp_path / "out.tflite").how == "copied"
     assert (tmp_path / "out.tflite").read_bytes() == data
 
