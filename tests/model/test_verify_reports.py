@@ -122,7 +122,8 @@ def test_a_damaged_archive_is_told_and_carried_by_a_rewrite(shared: Path, tmp_pa
     model = open_model(data)
     model.description = "longer than what was there before" * 10
     assert model.save(tmp_path / "out.tflite").how == "rewritten"
-    assert (tmp_path / "out.tflite").read_bytes()[-100:].rstrip(b"\0") == data[-100:].rstrip(b"\0")[-100:]
+    archive = data[data.index(b"PK\3\4") :]
+    assert archive in (tmp_path / "out.tflite").read_bytes()
 
 
 # -- metadata and archives that the test makes itself -----------------------------------------------------------------

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from unlite.errors import CorruptFileError
-from unlite.model.objects.tensor import check_quantizable
-from unlite.model.values.constants import spread
+from unlite.model.values.constants import check_quantizable, spread
 from unlite.pytorch.activations import SATURATING, activated
 from unlite.pytorch.arithmetic.quantized import RANGES, dequantize, quantize
 from unlite.pytorch.calls import CALLS, known_options, reached

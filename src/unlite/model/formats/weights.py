@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from unlite.errors import CorruptFileError, InvalidTypeError, InvalidValueError
 from unlite.model.model import open_model
-from unlite.model.objects.tensor import check_values
+from unlite.model.values.constants import check_values
 from unlite.model.values.requantize import has_real_values, stored_values
 from unlite.model.values.sparsity import sparsify
 

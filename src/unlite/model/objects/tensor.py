@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from unlite.errors import CorruptFileError, InvalidTypeError, InvalidValueError, NoDataError, NotQuantizedError
+from unlite.errors import CorruptFileError, InvalidTypeError, InvalidValueError, NoDataError
 from unlite.model.objects.names import Named
-from unlite.model.values.dtypes import PACKED, elements, numpy_dtype, stored_bytes, value_range
+from unlite.model.values.dtypes import elements, numpy_dtype, stored_bytes
 
 TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
@@ -249,27 +249,3 @@ def _sizes(value: Sequence[int], least: int, path: str) -> list[int]:
     if any(size < least for size in sizes):
         raise InvalidValueError(f"a size of {min(sizes)} is impossible.", path=path)
     return sizes
-
-
-def check_quantizable(tensor: Tensor) -> Quantization:
-    """The tensor's quantization. Raises NotQuantizedError where it has no scale."""
-    quantization = tensor.quantization
-    if (
-        quantization is None
-        or (not quantization.scale and quantization.details is None)
-        or tensor.dtype not in _QUANTIZED
-    ):
-        raise NotQuantizedError(f"{tensor.name!r} ({tensor.dtype}) has no scale.", path=tensor.path)
-    return quantization
-
-
-def check_values(tensor: Tensor, values: NDArray[np.generic]) -> None:
-    """Raises InvalidValueError where the values do not fit a packed type."""
-    limits = value_range(tensor.dtype)
-    if limits and values.size and not limits[0] <= int(values.min()) <= int(values.max()) <= limits[1]:
-        raise InvalidValueError(f"{tensor.dtype} holds {limits[0]} to {limits[1]}.", path=tensor.path)
-
-
-def is_packed(tensor: Tensor) -> bool:
-    """Whether several elements share a byte."""
-    return tensor.dtype in PACKED

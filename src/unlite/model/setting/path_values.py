@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from unlite.errors import InvalidTypeError, InvalidValueError, NoSuchIndexError, UnliteError
 from unlite.flatbuffers import schema as s
-from unlite.model.objects.tensor import is_packed
+from unlite.model.values.constants import is_packed
 from unlite.model.values.packing import unpack_bits, unpack_strings
 from unlite.model.values.plain_values import read_npy
 from unlite.model.values.requantize import has_real_values

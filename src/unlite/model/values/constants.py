@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from unlite.errors import CorruptFileError, InvalidTypeError, InvalidValueError
-from unlite.model.objects.tensor import check_quantizable, check_values, is_packed
-from unlite.model.values.dtypes import BITS, MOST, WIDEST, elements, numpy_dtype, stored_bytes
+from unlite.errors import CorruptFileError, InvalidTypeError, InvalidValueError, NotQuantizedError
+from unlite.model.values.dtypes import BITS, MOST, PACKED, WIDEST, elements, numpy_dtype, stored_bytes, value_range
 from unlite.model.values.packing import pack_bits, pack_strings, unpack_bits, unpack_strings
 from unlite.model.values.sparsity import densify, sparsify
 
@@ -21,7 +20,32 @@ if TYPE_CHECKING:
     from unlite.model.objects.tensor import Tensor
     from unlite.storage.source import Span
 
+_QUANTIZED = ("INT8", "UINT8", "INT16", "UINT16", "INT32", "INT64", "INT4", "UINT4", "INT2")
 MOST_DIMENSIONS = 32  # NumPy 1 takes 32, NumPy 2 takes 64; LiteRT's kernels take 8 at most
+
+
+def check_quantizable(tensor: Tensor) -> Quantization:
+    """The tensor's quantization. Raises NotQuantizedError where it has no scale."""
+    quantization = tensor.quantization
+    if (
+        quantization is None
+        or (not quantization.scale and quantization.details is None)
+        or tensor.dtype not in _QUANTIZED
+    ):
+        raise NotQuantizedError(f"{tensor.name!r} ({tensor.dtype}) has no scale.", path=tensor.path)
+    return quantization
+
+
+def check_values(tensor: Tensor, values: NDArray[np.generic]) -> None:
+    """Raises InvalidValueError where the values do not fit a packed type."""
+    limits = value_range(tensor.dtype)
+    if limits and values.size and not limits[0] <= int(values.min()) <= int(values.max()) <= limits[1]:
+        raise InvalidValueError(f"{tensor.dtype} holds {limits[0]} to {limits[1]}.", path=tensor.path)
+
+
+def is_packed(tensor: Tensor) -> bool:
+    """Whether several elements share a byte."""
+    return tensor.dtype in PACKED
 
 
 def load(tensor: Tensor) -> NDArray[np.generic]:

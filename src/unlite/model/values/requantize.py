@@ -9,8 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from unlite.errors import InvalidValueError, NotQuantizedError
-from unlite.model.objects.tensor import check_quantizable
-from unlite.model.values.constants import spread
+from unlite.model.values.constants import check_quantizable, spread
 from unlite.model.values.dtypes import value_range
 
 if TYPE_CHECKING:

@@ -19,6 +19,7 @@ from torch.fx.node import map_arg
 
 from unlite.errors import SaveError
 from unlite.pytorch.arithmetic.integer_layers import LAYERS
+from unlite.pytorch.origins import PLACES, Origin, module_origins, to_header
 from unlite.pytorch.source.block_text import Block, annotation, summary
 from unlite.pytorch.source.blocks import find_blocks
 from unlite.pytorch.source.folder import DIGEST, MARK, SOURCE, WEIGHTS
@@ -30,7 +31,6 @@ from unlite.pytorch.source.naming import MODULE_NAMES, Identifiers, class_name, 
 from unlite.pytorch.source.permutes import remove_permutes
 from unlite.pytorch.source.statements import Forward
 from unlite.pytorch.trace import HELPERS
-from unlite.pytorch.weights.origins import PLACES, Origin, module_origins, to_header
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

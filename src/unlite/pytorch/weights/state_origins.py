@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from unlite.errors import InvalidValueError, UnliteError
 from unlite.model.formats.weights import LazyArrays, keyed_constants
-from unlite.pytorch.weights.origins import Origin, from_header, module_origins
+from unlite.pytorch.origins import Origin, from_header, module_origins
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

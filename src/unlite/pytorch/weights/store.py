@@ -13,8 +13,8 @@ from unlite.model.model import open_model
 from unlite.model.values.constants import spread
 from unlite.model.values.requantize import half_away, has_real_values, limits, narrowed
 from unlite.model.values.sparsity import dense_positions
+from unlite.pytorch.origins import Origin, folder_origins, in_file_order, module_origins
 from unlite.pytorch.weights.new_scales import Rescaling
-from unlite.pytorch.weights.origins import Origin, folder_origins, in_file_order, module_origins
 from unlite.pytorch.weights.plan import find_constant, plan_weights
 from unlite.pytorch.weights.state_origins import state_origins
 
