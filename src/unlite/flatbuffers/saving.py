@@ -41,6 +41,10 @@ class SaveReport(NamedTuple):
     changed: int = 0
     lost: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        shown = {name: value for name, value in self._asdict().items() if name != "lost" or value}
+        return f"SaveReport({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
 
 def save(
     root: v.Table,
