@@ -26,6 +26,8 @@ _standard_input: list[Source] = []
 
 def open_input(name: str, *, weights: str | None = None, limit: str | None = None) -> Model:
     """The model that an argument names. Arguments and errors as for ``unlite.open``."""
+    if os.path.exists(f"{name}.unlite-undo"):  # what was interrupted is undone, and told
+        tell_warnings()
     return open_model(input_source(name) if name == STANDARD else name, weights=weights, limit=limit)
 
 
@@ -59,6 +61,7 @@ def output_path(name: str | None, ending: str = "") -> AbstractContextManager[st
     """
     from contextlib import nullcontext
 
+    tell_warnings()
     return nullcontext(name) if name != STANDARD else _to_standard_output(ending)
 
 
@@ -83,6 +86,17 @@ def _temporary_output(ending: str) -> Generator[str | None, None, None]:
             with open(path, "rb") as file:
                 copyfileobj(file, out.buffer, 1 << 20)
             out.flush()
+
+
+def tell_warnings() -> None:
+    """Has warnings come as messages for people, without the place in the source."""
+    import warnings
+
+    def tell(message: Warning | str, category: type[Warning], filename: str, line: int, *_: object) -> None:
+        del category, filename, line
+        print(f"warning: {message}", file=sys.stderr)
+
+    warnings.showwarning = tell  # type: ignore[assignment]  # it takes what the rest may be, and looks at none of it
 
 
 def shown(name: str | None) -> str:
