@@ -25,8 +25,10 @@ from unlite.errors import (
     UnsupportedOperatorError,
 )
 from unlite.flatbuffers.flexbuffers import encode
+from unlite.flatbuffers.write import build
 from unlite.model.formats.weight_files import open_weights
 from unlite.model.model import open_model
+from unlite.schema import load
 
 torch = pytest.importorskip("torch")
 
@@ -353,3 +355,36 @@ def test_details_of_unknown_type_are_shown(tmp_path: Path, capsys: pytest.Captur
     (tmp_path / "x.tflite").write_bytes(data)
     assert main(["show", str(tmp_path / "x.tflite"), "--tensors"]) == 0
     assert "a value of unknown type" in capsys.readouterr().out
+
+
+# -- operators on types and values that no kernel takes ------------------------------------------------------------------
+
+
+def chain(*operators: tuple[str, list[int], int], kinds: tuple[str, ...]) -> bytes:
+    """Operators in a row; tensors of one element each, of these types."""
+    names = list(dict.fromkeys(name for name, _, _ in operators))
+    numbers = load().enum_named("tflite.BuiltinOperator")
+    codes = [
+        {"builtin_code": name, "deprecated_builtin_code": min(numbers.number(name) or 0, 127), "version": 1}
+        for name in names
+    ]
+    graph = {
+        "tensors": [{"name": f"t{i}", "shape": [1], "type": kind, "buffer": 0} for i, kind in enumerate(kinds)],
+        "operators": [{"opcode_index": names.index(name), "inputs": i, "outputs": [o]} for name, i, o in operators],
+        "inputs": [0],
+        "outputs": [len(kinds) - 1],
+    }
+    model = {"version": 3, "operator_codes": codes, "subgraphs": [graph], "buffers": [{}]}
+    return build(load().root, model, b"TFL3")
+
+
+def test_a_type_that_the_operator_does_not_take_is_said() -> None:
+    model = chain(("RIGHT_SHIFT", [0, 0], 1), kinds=("FLOAT32", "FLOAT32"))
+    with pytest.raises(UnsupportedOperatorError, match="float32 is a type that it does not take"):
+        unlite.to_torch(model)
+
+
+def test_the_shape_of_a_shape() -> None:
+    torch = pytest.importorskip("torch")
+    net = unlite.to_torch(chain(("SHAPE", [0], 1), ("SHAPE", [1], 2), kinds=("FLOAT32", "INT32", "INT32")))
+    assert net(torch.zeros(1)).tolist() == [1]

@@ -36,3 +36,12 @@ def torch_dtype(dtype: str, place: str) -> torch.dtype:
     if dtype not in TORCH:
         raise UnsupportedOperatorError(f"PyTorch has no tensors of type {dtype}.", operators=(place,), path=place)
     return TORCH[dtype]
+
+
+def limits(kind: torch.dtype, *, integers_only: bool = False) -> torch.iinfo | torch.finfo:
+    """The smallest and largest number of a type. Raises ValueError for a type that has none, which no kernel takes."""
+    if kind.is_floating_point and not integers_only:
+        return torch.finfo(kind)
+    if kind.is_floating_point or kind.is_complex or kind == torch.bool:
+        raise ValueError(f"{str(kind).removeprefix('torch.')} is a type that it does not take")
+    return torch.iinfo(kind)

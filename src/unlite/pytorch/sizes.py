@@ -291,6 +291,8 @@ def measured(name: str, x: Any, dtype: torch.dtype) -> Sizes:
     if name == "RANK":  # a scalar in the file may be a tensor whose rank is not known before it comes
         number = x.tracer.create_proxy("call_method", "dim", (x,), {}) if x.ndim == 0 else x.ndim
         return Sizes(boxed([number], ()), dtype)
+    if isinstance(x, Sizes):
+        return Sizes(list(x.entries.shape), dtype)
     return Sizes(list(x.shape if x.constant is None else x.constant.shape), dtype)
 
 

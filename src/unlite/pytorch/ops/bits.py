@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from unlite.pytorch.dtypes import limits
 from unlite.pytorch.trace import helper
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def right_shift(x: Any, y: Any, **_: Options) -> Any:
     Source: LiteRT tflite/kernels/right_shift.cc, RightShift.
     """
     kind = x.dtype
-    most = torch.iinfo(kind).bits - 1
+    most = limits(kind, integers_only=True).bits - 1
     if kind in (torch.uint16, torch.uint32):  # PyTorch has next to no arithmetic for these
         return torch.bitwise_right_shift(x.to(torch.int64), torch.clamp(y.to(torch.int64), 0, most)).to(kind)
     return torch.bitwise_right_shift(x, torch.clamp(y, 0, most))

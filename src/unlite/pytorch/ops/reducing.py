@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
 
 from unlite.pytorch.arithmetic.quantized import factor, scale_twice, scale_wide, store
+from unlite.pytorch.dtypes import limits
 from unlite.pytorch.trace import along_axes, elementwise, example_shape, helper, ints, reducing
 
 if TYPE_CHECKING:
@@ -108,8 +109,8 @@ def _with_one(x: Any, axes: Any, *, lowest: bool) -> Any:
     """``x``; where it is empty with one cell more along each axis, since PyTorch knows no maximum of nothing."""
     if 0 not in example_shape(x) or x.dtype == torch.bool:
         return x
-    limits = (torch.finfo if x.dtype.is_floating_point else torch.iinfo)(x.dtype)
-    return append_along(x, axes, limits.min if lowest else limits.max)
+    range_ = limits(x.dtype)
+    return append_along(x, axes, range_.min if lowest else range_.max)
 
 
 @along_axes

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.nn.functional as F  # noqa: N812 - PyTorch's own name for it
 
+from unlite.pytorch.dtypes import limits
 from unlite.pytorch.trace import Value, helper, ints
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def _unsorted(how: str) -> Callable[..., Any]:
         What has a negative segment is left out. An empty segment is 0, 1, the type's lowest or its largest number.
         Source: LiteRT tflite/kernels/unsorted_segment.cc; internal/reference/reference_ops.h, UnsortedSegmentRef.
         """
-        range_ = (torch.finfo if x.dtype.is_floating_point else torch.iinfo)(x.dtype)
+        range_ = limits(x.dtype)
         start = {"sum": 0, "prod": 1, "amax": range_.min, "amin": range_.max}[how]
         return reduce_segments(x, segments, ints(count)[0], how, start)
 
