@@ -357,7 +357,7 @@ def test_details_of_unknown_type_are_shown(tmp_path: Path, capsys: pytest.Captur
     assert "a value of unknown type" in capsys.readouterr().out
 
 
-# -- operators on types and values that no kernel takes ------------------------------------------------------------------
+# -- operators on types and values that no kernel takes ---------------------------------------------------------------
 
 
 def chain(*operators: tuple[str, list[int], int], kinds: tuple[str, ...]) -> bytes:
