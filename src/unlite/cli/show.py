@@ -306,6 +306,14 @@ def metadata_facts(model: Model, damage: list[UnliteError]) -> Iterator[dict[str
             yield facts
 
 
+def _labels(model: Model) -> list[str]:
+    if not len(model.metadata) and not len(model.associated_files):
+        return []  # nothing is loaded to look for labels in a model that cannot have any
+    from unlite.model.metadata.labels import label_facts
+
+    return label_facts(model)
+
+
 def _show_text(model: Model, arguments: argparse.Namespace, damage: list[UnliteError]) -> None:
     if not arguments.tensors and not arguments.operators:
         _overview(model, damage)
@@ -368,10 +376,9 @@ def _operator_row(facts: dict[str, Any]) -> tuple[object, ...]:
 
 def _overview(model: Model, damage: list[UnliteError]) -> None:
     from unlite.model.facts.summary import summarize
-    from unlite.model.metadata.labels import label_facts
 
     summary = summarize(model, damage)
-    labels = read(damage, lambda: label_facts(model), [])
+    labels = read(damage, lambda: _labels(model), [])
     print_facts([*summary.facts(), *(("labels", fact) for fact in labels)])
     if summary.ends:
         print()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from unlite.errors import UnliteError, UnsupportedFormatError
 from unlite.flatbuffers import view as v
@@ -14,9 +15,7 @@ from unlite.model.objects.signature import Signature
 from unlite.model.objects.subgraph import Subgraph
 from unlite.schema import load
 from unlite.schema.sniff import sniff
-from unlite.storage.memory_limit import MemoryLimit, byte_count
-from unlite.storage.paths import checked_path
-from unlite.storage.source import MappedFile, MemorySource, Source
+from unlite.storage.source import MappedFile, MemorySource, Source, open_source
 
 TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from unlite.flatbuffers.saving import SaveReport
     from unlite.model.history import ModelEdit
     from unlite.model.objects.buffer import Buffer
+    from unlite.storage.memory_limit import MemoryLimit
 
 
 class Model:
@@ -247,6 +247,8 @@ class Model:
 
     def memory_limit(self) -> MemoryLimit:
         """How much memory the file may ask for, from now on."""
+        from unlite.storage.memory_limit import MemoryLimit
+
         size = self.file.size + sum(file.size for file in self._weight_files.values())
         return MemoryLimit(size, self.limit, self.file.name)
 
@@ -325,28 +327,36 @@ def open_model(file: Any, *, weights: str | os.PathLike[str] | None = None, limi
         UnsupportedFormatError: it is something else.
         CorruptFileError: its root cannot be read. Damage further in shows when it is reached; ``verify`` finds all.
     """
-    allowed = byte_count(limit)
+    allowed = None
+    if limit is not None:
+        from unlite.storage.memory_limit import byte_count
+
+        allowed = byte_count(limit)
     if isinstance(file, Model):
         file.limit = file.limit if allowed is None else allowed
         return file
     if isinstance(file, (str, os.PathLike)):
-        real = os.path.realpath(checked_path(file))  # the journal lies beside the file, not beside a link to it
-        if os.path.exists(f"{real}.unlite-undo"):
-            from unlite.storage.journal import recover
+        with suppress(ValueError):  # no file can be called that: who opens it says so
+            real = os.fsdecode(os.path.realpath(file))  # the journal lies beside the file, not beside a link to it
+            if os.path.exists(f"{real}.unlite-undo"):
+                from unlite.storage.journal import recover
 
-            recover(real)
+                recover(real)
     model = _model_in(file, weights)
     model.limit = allowed
     return model
 
 
 def _model_in(file: Any, weights: str | os.PathLike[str] | None) -> Model:
+    if isinstance(file, str) and "#" not in file and os.path.isfile(file):
+        try:
+            return Model(open_source(file), weights)  # nearly always; the rest need not be loaded for it
+        except UnsupportedFormatError:
+            pass  # it may hold a model all the same
     from unlite.model.opening import model_inside, open_whole
 
     source, part, is_text_allowed = open_whole(file)
     if part is None:
-        try:
+        with suppress(UnsupportedFormatError):
             return Model(source, weights)
-        except UnsupportedFormatError:
-            pass  # it may hold a model all the same
     return Model(model_inside(source, part, is_text_allowed=is_text_allowed), weights)

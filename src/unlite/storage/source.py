@@ -9,7 +9,6 @@ from struct import error as StructError  # noqa: N812 - a class, whatever its na
 
 from unlite.errors import InvalidTypeError, SaveError, TransferError, UnliteError
 from unlite.storage.abstract_source import CHUNK, Source
-from unlite.storage.paths import checked_path, read_unmapped
 
 TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
@@ -55,10 +54,15 @@ class MappedFile(MemorySource):
     _trim: Callable[[], object] | None = None
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        name = checked_path(path)
+        name = os.fsdecode(path)
         try:
             self._file: BinaryIO = open(path, "rb")  # noqa: SIM115 - kept open for kernel copies, closed in close()
             mapped = self._mapped(name)
+        except (TypeError, ValueError):  # a NUL, or text that no name can hold
+            from unlite.storage.paths import checked_path
+
+            checked_path(path)
+            raise
         except OSError as error:
             raise UnliteError(f"cannot be opened: {error.strerror or error}.", file=name) from error
         super().__init__(mapped, name)
@@ -75,6 +79,8 @@ class MappedFile(MemorySource):
             with suppress(OSError, ValueError):
                 mapped = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
         if mapped is None:
+            from unlite.storage.paths import read_unmapped
+
             with self._file:
                 return read_unmapped(self._file, name)
         if hasattr(mmap, "MADV_RANDOM"):
