@@ -9,6 +9,7 @@ from math import isfinite
 
 from unlite.cli.output import new_parser, print_facts, print_table, printable, size, strict
 from unlite.cli.streams import MODEL, open_input
+from unlite.containers.zip_search import may_end_in_zip
 from unlite.errors import CorruptFileError, UnliteError, UnsupportedFormatError
 from unlite.flatbuffers import view as v
 from unlite.flatbuffers.rows import rows
@@ -140,7 +141,7 @@ def _show_json(model: Model, arguments: argparse.Namespace, damage: list[UnliteE
     out.write(",\n")
     out.items("metadata", metadata_facts(model, damage))
     out.write(",\n")
-    out.items("associated_files", iter(read(damage, lambda: list(model.associated_files), [])))
+    out.items("associated_files", iter(read(damage, lambda: _files(model), [])))
     if damage:
         out.write(",\n")
         out.items("findings", iter(findings_of(model)))
@@ -306,8 +307,13 @@ def metadata_facts(model: Model, damage: list[UnliteError]) -> Iterator[dict[str
             yield facts
 
 
+def _files(model: Model) -> list[str]:
+    """Names of the associated files. What reads archives is not loaded for a file that ends in none."""
+    return list(model.associated_files) if model.is_changed or may_end_in_zip(model.file) else []
+
+
 def _labels(model: Model) -> list[str]:
-    if not len(model.metadata) and not len(model.associated_files):
+    if not model.root["metadata"] and not _files(model):
         return []  # nothing is loaded to look for labels in a model that cannot have any
     from unlite.model.metadata.labels import label_facts
 

@@ -8,7 +8,6 @@ from contextlib import suppress
 from unlite.errors import UnliteError, UnsupportedFormatError
 from unlite.flatbuffers import view as v
 from unlite.flatbuffers.wire import Wire
-from unlite.model.metadata.entries import AssociatedFiles, Metadata
 from unlite.model.objects.names import NamedSequence
 from unlite.model.objects.operator import OperatorCode
 from unlite.model.objects.signature import Signature
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from unlite.flatbuffers.findings import Finding
     from unlite.flatbuffers.saving import SaveReport
     from unlite.model.history import ModelEdit
+    from unlite.model.metadata.entries import AssociatedFiles, Metadata
     from unlite.model.objects.buffer import Buffer
     from unlite.storage.memory_limit import MemoryLimit
 
@@ -159,6 +159,8 @@ class Model:
     def metadata(self) -> Metadata:
         """Metadata entries: name -> bytes; assignable by name."""
         if self._metadata is None:
+            from unlite.model.metadata.entries import Metadata
+
             self._metadata = Metadata(self)
         return self._metadata
 
@@ -166,6 +168,8 @@ class Model:
     def associated_files(self) -> AssociatedFiles:
         """Files in a ZIP behind the model (labels, vocabularies): name -> bytes; assignable by name."""
         if self._associated is None:
+            from unlite.model.metadata.entries import AssociatedFiles
+
             self._associated = AssociatedFiles(self.file, self.root._edits)
         return self._associated
 
