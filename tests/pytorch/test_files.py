@@ -152,7 +152,7 @@ def test_anything_else_is_refused(what: str, tmp_path: Path, capsys: pytest.Capt
     else:
         values = {
             "list": [torch.zeros(1)],
-            "nested": {"a": {"b": torch.zeros(1)}},
+            "nested": {"a": {"b": torch.zeros(1)}, "c": {"d": torch.zeros(1)}},  # which of the two is not clear
             "sparse": {"a": torch.eye(2).to_sparse()},
         }
         torch.save(values[what], path)

@@ -37,6 +37,10 @@ class Bounded(TorchDispatchMode):  # type: ignore[no-untyped-call]  # of PyTorch
         self._limit = limit
         self._calls = 0
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # else PyTorch would import its compiler at the first call, for a second, to tell it to look away
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         self._calls += 1
