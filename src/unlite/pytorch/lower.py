@@ -157,7 +157,10 @@ class Lowering:
         return self.placeholder(tensor, self.tracer.fake(shape, self.carrying.end_dtype(tensor)))
 
     def _entering(self, value: Value, tensor: Tensor) -> Value:
-        entered: Value = self.carrying.entering(value, tensor)
+        try:
+            entered: Value = self.carrying.entering(value, tensor)
+        except (RuntimeError, ValueError) as error:
+            raise _inexpressible(error, f"{tensor.path} {tensor.name!r}") from error
         if entered is not value:
             entered.node.meta["tensor"] = tensor.index
         return entered
@@ -298,11 +301,7 @@ class Lowering:
         except (RuntimeError, ValueError, LookupError, ArithmeticError) as error:
             # What PyTorch says of shapes, sizes and axes that do not fit. AttributeError and TypeError are not among
             # them: those are mistakes in an operator's function, and come out as what they are.
-            raise UnsupportedOperatorError(
-                f"cannot be expressed: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}",
-                operators=(operator.label,),
-                path=operator.label,
-            ) from error
+            raise _inexpressible(error, operator.label) from error
         for tensor, result in zip(outputs, results, strict=False):
             self._values[tensor.index] = self._mark(tensor, result)
 
@@ -431,3 +430,11 @@ def register(root: torch.nn.Module, key: str, constant: Constant) -> None:
         root.register_parameter(key, torch.nn.Parameter(values))
     else:
         root.register_buffer(key, values)
+
+
+def _inexpressible(error: Exception, place: str) -> UnsupportedOperatorError:
+    """What is said where PyTorch has no such shapes, sizes or types."""
+    said = str(error).splitlines()[0] if str(error) else ""
+    return UnsupportedOperatorError(
+        f"cannot be expressed: {type(error).__name__}: {said}", operators=(place,), path=place
+    )
