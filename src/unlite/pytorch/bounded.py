@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 WIDEST = 16  # bytes of an element
 META = torch.device("meta")
-MOST_CALLS = 1 << 20
+MOST_CALLS = 1 << 17
 """Calls of PyTorch in one operator: a loop over a size of the file ends here."""
 KEEPS_BATCH = ("convolution",)
 """Calls that make nothing of a batch without entries, whatever their weights."""
