@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
+import pickle
 import shlex
 import subprocess
 import sys
@@ -207,6 +209,77 @@ def test_what_cannot_be_assigned_says_what_can() -> None:
     assert (model.is_changed, model.edits) == (False, ())
     weights.shape = (2, 3)
     assert weights.numpy().shape == (2, 3)
+
+
+REFUSED = [
+    (lambda m: setattr(m, "root", None), "root cannot be assigned"),
+    (lambda m: setattr(m, "main", None), "subgraphs = "),
+    (lambda m: setattr(m, "buffers", []), "buffers = "),
+    (lambda m: setattr(m, "metadata", {}), r"metadata\[NAME\]"),
+    (lambda m: setattr(m, "nose", 1), "Assignable are: description"),
+    (lambda m: setattr(m.main, "tensors", []), r"tensors = \[...\]"),
+    (lambda m: setattr(m.main, "operators", 5), r"operators = \[...\]"),
+    (lambda m: setattr(m.main.tensors[0], "index", 3), "index cannot be assigned"),
+    (lambda m: setattr(m.main.tensors[0], "subgraph", None), "subgraph cannot be assigned"),
+    (lambda m: setattr(m.main.tensors[0], "buffer", 3), "Assign data"),
+    (lambda m: setattr(m.main.tensors[0], "is_variable", True), "model.root"),
+    (lambda m: setattr(m.main.operators[0], "options", {}), "one by one"),
+    (lambda m: setattr(m.main.operators[0], "name", "ADD"), "opcode_index"),
+    (lambda m: setattr(m.operator_codes[0], "builtin_code", 3), "deprecated_builtin_code"),
+    (lambda m: setattr(m.buffers[1], "index", 2), "index cannot be assigned"),
+    (lambda m: setattr(m.signatures[0], "index", 2), "index cannot be assigned"),
+    (lambda m: delattr(m, "description"), "cannot be deleted"),
+    (lambda m: m.signatures.__delitem__("serve"), "signature_defs = "),
+    (lambda m: m.main.tensors.__setitem__(0, {}), r"model.root.subgraphs\[0\].tensors = "),
+    (lambda m: setattr(m, "signatures", 5), "list of signatures"),
+    (lambda m: setattr(m.main, "inputs", {1: 2}), "list of tensors"),
+    (lambda m: setattr(m.main, "inputs", b"y"), "list of tensors"),
+    (lambda m: setattr(m.buffers[1], "data", m.main.tensors[0]), "list of numbers"),
+    (lambda m: setattr(m.root.subgraphs[0].tensors[0], "is_variable", np.zeros(3)), "true or false"),
+]
+
+
+@pytest.mark.parametrize("number", range(len(REFUSED)))
+def test_what_is_refused_names_the_form_that_works(number: int) -> None:
+    model = open_model(rich())
+    assign, hint = REFUSED[number]
+    with pytest.raises(UnliteError, match=hint):
+        assign(model)
+    assert (model.is_changed, model.main.tensors[0].name, model.signatures[0].key) == (False, "x", "serve")
+
+
+def test_signatures_by_key(tmp_path: Path) -> None:
+    model = open_model(rich())
+    early = model.signatures["serve"].inputs
+    model.signatures["serve"].inputs["more"] = "y"
+    assert early == {"in": model.main.tensors["x"], "more": model.main.tensors["y"]}
+    del early["in"]
+    found = api.plain(api.unpacked(saved(model, tmp_path / "new")))["signatureDefs"][0]["inputs"]
+    assert [(one["name"], one["tensorIndex"]) for one in found] == [(b"more", 3)]
+    with pytest.raises(NotFoundError, match="nothing called 'nose'"):
+        _ = early["nose"]
+
+
+def test_copies_are_their_own() -> None:
+    model = open_model(rich())
+    model.description = "a"
+    for twin in (copy.copy(model), copy.deepcopy(model)):
+        twin.description = "b"
+        assert (model.description, len(model.edits), len(twin.edits)) == ("a", 1, 2)
+        twin.undo()
+        twin.undo()
+        assert (twin.description, twin.is_changed, model.is_changed) == ("rich", False, True)
+
+
+def test_metadata_is_pickled_with_its_history() -> None:
+    model = open_model(rich())
+    model.metadata["note"] = memoryview(b"one")
+    model.metadata["more"] = bytearray(b"two")
+    del model.metadata["note"]
+    again = pickle.loads(pickle.dumps(model))
+    assert bytes(again.edits[0].old.memoryview()) == b"text"
+    again.undo()
+    assert bytes(again.metadata["note"]) == b"one"
 
 
 def test_signatures(tmp_path: Path) -> None:
@@ -440,8 +513,6 @@ def test_a_size_prefix_stays(tmp_path: Path) -> None:
 
 
 def test_a_changed_model_is_pickled(tmp_path: Path) -> None:
-    import pickle
-
     path = tmp_path / "m.tflite"
     path.write_bytes(rich())
     model = open_model(path)

@@ -80,15 +80,17 @@ class Edit:
         path: Where, such as ``subgraphs[0].tensors[3].name``.
         old, new: What was read there before and after: plain values, or views that later changes do not touch. Bulk
             data is referred to, not copied.
+        told: For who shows changes: what was made of this one.
     """
 
-    __slots__ = ("_steps", "new", "old", "path")
+    __slots__ = ("_steps", "new", "old", "path", "told")
 
     def __init__(self, path: str, old: Any, new: Any, steps: list[tuple[Any, Any, Any, Any]]) -> None:
         self.path = path
         self.old = old
         self.new = new
         self._steps = steps
+        self.told: Any = None
 
     def __repr__(self) -> str:
         return f"<Edit {self.path}: {self.old!r:.60} -> {self.new!r:.60}>"

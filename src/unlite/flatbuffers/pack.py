@@ -53,7 +53,11 @@ def pack_scalar(field: Field, base: int, value: object, path: str) -> bytes:
             shown = ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
             raise InvalidValueError(f"{value!r} is no {field.enum.name}.", path=path, hint=f"It has: {shown}.")
     if base == s.BOOL:
-        if number not in (0, 1):
+        try:
+            is_truth = number in (0, 1)
+        except ValueError:  # an array
+            is_truth = False
+        if not is_truth:
             raise InvalidTypeError(f"true or false is wanted, not {value!r:.60}.", path=path)
         return b"\1" if number else b"\0"
     try:
@@ -76,7 +80,7 @@ def pack_scalars(field: Field, value: Any, path: str) -> bytes | memoryview:
         if len(data) % size:
             raise InvalidValueError(f"{len(data)} bytes are no whole number of elements of {size} bytes.", path=path)
         return data
-    if hasattr(value, "dtype"):
+    if hasattr(value, "dtype") and hasattr(value, "tobytes"):
         dtype = v.NUMPY_CODES[v.CODES[base]]
         if not (value.dtype == dtype or base == s.U_BYTE):
             raise InvalidTypeError(f"elements of type {dtype} are wanted, not {value.dtype}.", path=path)

@@ -48,6 +48,9 @@ class Wire:
     def __reduce__(self) -> tuple[type[Wire], tuple[Source]]:
         return Wire, (self.source,)
 
+    def __deepcopy__(self, memo: dict[int, object]) -> Wire:
+        return self  # bytes never change
+
     def corrupt(self, message: str, offset: int) -> CorruptFileError:
         """An error at ``offset``, for the caller to raise. Places that ``message`` tells are those ``in_file``."""
         return CorruptFileError(message, file=self.source.name, offset=self.in_file(offset), hint=DAMAGED)

@@ -40,7 +40,9 @@ def model_edits(model: Model) -> tuple[ModelEdit, ...]:
 
 def model_edit(edit: Edit | None) -> ModelEdit | None:
     """A change as people see it."""
-    return None if edit is None else ModelEdit(edit.path, edit.old, edit.new, _line(edit))
+    if edit is not None and edit.told is None:
+        edit.told = ModelEdit(edit.path, edit.old, edit.new, _line(edit))
+    return None if edit is None else edit.told
 
 
 def _line(edit: Edit) -> str | None:

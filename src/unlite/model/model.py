@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from unlite.errors import UnliteError, UnsupportedFormatError
+from unlite.errors import InvalidTypeError, UnliteError, UnsupportedFormatError
 from unlite.flatbuffers import view as v
 from unlite.flatbuffers.wire import Wire
+from unlite.model.objects.entity import Entity
 from unlite.model.objects.names import NamedSequence
 from unlite.model.objects.operator import OperatorCode
 from unlite.model.objects.signature import Signature
@@ -18,8 +19,8 @@ from unlite.storage.source import MappedFile, MemorySource, Source, open_source
 
 TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-    from typing import Any
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any, ClassVar
 
     from typing_extensions import Self
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from unlite.storage.memory_limit import MemoryLimit
 
 
-class Model:
+class Model(Entity):
     """A TFLite model. Made by ``unlite.open``; nothing is loaded before it is asked for.
 
     Attributes:
@@ -40,13 +41,23 @@ class Model:
         file: The bytes as they came.
         schema_version: Version of the schema that the file was written for: 0, 1, 2 or 3.
         root: The Model table; the whole file by schema names.
-        limit: Bytes of memory that it may ask for; None for the rule of ``storage.memory_limit``.
     """
 
+    FORMS: ClassVar[dict[str, str]] = {
+        "root": "Its fields are assigned, as in model.root.version = 3.",
+        "main": "Assign the list: model.root.subgraphs = [...].",
+        "subgraphs": "Assign the list: model.root.subgraphs = [...].",
+        "buffers": "Assign the list: model.root.buffers = [...]; or data of one: model.buffers[N].data = ...",
+        "operator_codes": "Assign the list: model.root.operator_codes = [...].",
+        "metadata": "Entries are assigned: model.metadata[NAME] = ...",
+        "associated_files": "Files are assigned: model.associated_files[NAME] = ...",
+        "edits": "model.undo() and model.redo() go back and forth.",
+    }
     __slots__ = (
         "_associated",
         "_buffers",
         "_external_ids",
+        "_limit",
         "_metadata",
         "_operator_codes",
         "_signatures",
@@ -54,7 +65,6 @@ class Model:
         "_weight_files",
         "_weights_folder",
         "file",
-        "limit",
         "root",
         "schema_version",
         "source",
@@ -63,24 +73,26 @@ class Model:
     def __init__(self, file: Source, weights: str | os.PathLike[str] | None = None) -> None:
         format_ = sniff(file)
         self.file = file
-        self.limit: int | None = None
+        self._limit: int | None = None
         self.schema_version = format_.version
-        self.source = file
+        source = file
         if format_.origin:
             from unlite.storage.window import Window
 
-            self.source = Window(file, format_.origin)
+            source = Window(file, format_.origin)
         schema = load(format_.schema)
         try:
-            self.root = v.root_view(Wire(self.source), schema.root)
+            root = v.root_view(Wire(source), schema.root)
             if format_.version < 3:
                 from unlite.schema.upgrade import upgrade
 
-                self.source = MemorySource(upgrade(self.root), file.name)
-                self.root = v.root_view(Wire(self.source), load().root)
+                source = MemorySource(upgrade(root), file.name)
+                root = v.root_view(Wire(source), load().root)
         except UnliteError as error:
             error.file = error.file or file.name
             raise
+        self.source = source
+        self.root = root
         self._weights_folder = None if weights is None else os.fspath(weights)
         self._weight_files: dict[str, Source] = {}
         self._external_ids: dict[int, int] | None = None
@@ -90,6 +102,15 @@ class Model:
         self._signatures: NamedSequence[Signature] | None = None
         self._metadata: Metadata | None = None
         self._associated: AssociatedFiles | None = None
+
+    @property
+    def limit(self) -> int | None:
+        """Bytes of memory that it may ask for; None for the rule of ``storage.memory_limit``. Assignable."""
+        return self._limit
+
+    @limit.setter
+    def limit(self, value: int | None) -> None:
+        self._limit = value
 
     @property
     def path(self) -> str | None:
@@ -149,9 +170,13 @@ class Model:
         return self._signatures
 
     @signatures.setter
-    def signatures(self, value: Iterable[Signature | Mapping[str, Any]]) -> None:
+    def signatures(self, value: Sequence[Signature | Mapping[str, Any]]) -> None:
+        from collections.abc import Sequence
+
         from unlite.model.objects.signature import signature_table
 
+        if isinstance(value, (str, bytes)) or not isinstance(value, Sequence):  # type: ignore[redundant-expr]
+            raise InvalidTypeError(f"a list of signatures is wanted, not {value!r:.60}.", path="signature_defs")
         entries = [signature_table(self, entry, f"signature_defs[{i}]") for i, entry in enumerate(value)]
         self.root.signature_defs = entries
 
@@ -290,6 +315,18 @@ class Model:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def __copy__(self) -> Model:
+        """A model of its own over the same file, with the changes so far."""
+        return self.__deepcopy__({})
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Model:
+        """The same: the file is shared, and never copied."""
+        from copy import deepcopy
+
+        edits = self.root._edits
+        state = deepcopy(edits.state(), memo) if edits.history or edits.undone else None
+        return _reopened(self.file, self._weights_folder, self.limit, state)
+
     def __reduce__(self) -> tuple[Any, ...]:
         """By path or URL, which is opened again when it is loaded; with all changes and their history."""
         edits = self.root._edits
@@ -310,7 +347,7 @@ def _reopened(file: Source, weights: str | None, limit: int | None, state: tuple
     model.limit = limit
     if state is not None:
         model.root._edits.restore(state)
-        model.source = model.root._edits.wire.source
+        object.__setattr__(model, "source", model.root._edits.wire.source)
     return model
 
 

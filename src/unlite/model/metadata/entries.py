@@ -65,11 +65,13 @@ class Metadata(MutableMapping[str, "Any"]):
 
     def remove(self, index: int) -> None:
         """Takes away an entry by its index, with its bytes."""
+        from unlite.flatbuffers.past import readable
+
         entries = self._entries()
         name, buffer = entries[index]["name"] or "", entries[index]["buffer"]
-        old = self._model.buffers[buffer].data if buffer < len(self._model.buffers) else None
+        old = readable(lambda: self._content(buffer))
         with self._model.root._edits.change(f"metadata[{name!r}]", old):
-            if old is not None and not self._is_shared(buffer):
+            if buffer < len(self._model.buffers) and not self._is_shared(buffer):
                 self._model.buffers[buffer].data = None  # its number stays, so that no other changes
             self._model.root.metadata = [entry for i, entry in enumerate(entries) if i != index]
 
@@ -89,11 +91,19 @@ class Metadata(MutableMapping[str, "Any"]):
 
     def _old_and_new(self, name: str) -> tuple[Any, Any]:
         """The content of an entry, and what gives it after a change."""
+        from unlite.flatbuffers.past import readable
 
         def now() -> Any:
-            return self.get(name)
+            return readable(lambda: self._content(self.buffer_index(name)) if name in self else None)
 
         return now(), now
+
+    def _content(self, buffer: int) -> Any:
+        """The bytes of a buffer for the history: a view that no later change reaches."""
+        from unlite.flatbuffers.past import snapshot
+
+        stored = self._model.buffers[buffer]._table["data"] if buffer < len(self._model.buffers) else None
+        return snapshot(stored) if stored is not None else bytes(self._model.buffers[buffer].data or b"") or None
 
     def _is_shared(self, index: int) -> bool:
         """Whether others than one entry use a buffer; number 0 stands for all tensors without data."""

@@ -7,6 +7,7 @@ import os
 from unlite.errors import CorruptFileError, NotFoundError, UnsafePathError
 from unlite.flatbuffers.view import ScalarVector
 from unlite.flatbuffers.wire import Wire
+from unlite.model.objects.entity import Entity
 from unlite.storage.source import MappedFile, Source, Span
 
 TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from unlite.model.model import Model
 
 
-class Buffer:
+class Buffer(Entity):
     """One entry of ``model.buffers``; usable as an index, and ``data`` is assignable.
 
     Several tensors may share one buffer: what is assigned here is seen by all of them.
@@ -64,7 +65,7 @@ class Buffer:
 
     @data.setter
     def data(self, value: Any) -> None:
-        if hasattr(value, "dtype"):
+        if hasattr(value, "dtype") and hasattr(value, "tobytes"):
             value = value.tobytes()
         from unlite.flatbuffers.assign import change
 

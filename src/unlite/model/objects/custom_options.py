@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, MutableMapping, MutableSequence, Sequence
 from typing import TYPE_CHECKING, Any
 
-from unlite.errors import InvalidTypeError, NoSuchIndexError, NoSuchKeyError, NotFoundError
+from unlite.errors import InvalidTypeError, NoSuchIndexError, NoSuchKeyError, NotFoundError, UnliteError
 
 if TYPE_CHECKING:
     from unlite.model.objects.operator import Operator
@@ -76,7 +76,10 @@ class _Live:
         return len(self._read())
 
     def __repr__(self) -> str:
-        return repr(self._read())
+        try:
+            return repr(self._read())
+        except UnliteError:
+            return f"<nothing any more at {_path(self._operator, self._steps)}>"
 
 
 def _value_at(here: Any, key: Any) -> Any:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from unlite.errors import AmbiguousNameError, InvalidTypeError, NoSuchIndexError, NotFoundError
+from unlite.flatbuffers import view as v
+from unlite.model.objects.entity import Entity
 
 TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 
-class Named:
+class Named(Entity):
     """An entry of a list that has a name in the file.
 
     Attributes:
@@ -96,6 +98,21 @@ class NamedSequence(Sequence["T"]):
 
     def __iter__(self) -> Iterator[T]:
         return (self[i] for i in range(len(self)))
+
+    def __setitem__(self, key: object, value: object) -> None:
+        raise self._refusal(key, "assigned")
+
+    def __delitem__(self, key: object) -> None:
+        raise self._refusal(key, "taken out")
+
+    def _refusal(self, key: object, what: str) -> InvalidTypeError:
+        whole = v.path(self._owner)
+        place = f"model.root.{whole}.{self._field}".replace("..", ".")
+        return InvalidTypeError(
+            f"the entry {key!r:.60} cannot be {what} here.",
+            path=self._path,
+            hint=f"Change its fields, or assign the whole list: {place} = [...].",
+        )
 
     def _named(self, name: str) -> T:
         if self._name is None:

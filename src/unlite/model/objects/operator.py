@@ -4,27 +4,33 @@ from __future__ import annotations
 
 from unlite.errors import CorruptFileError, InvalidTypeError
 from unlite.flatbuffers import view as v
+from unlite.model.objects.entity import Entity
 
 TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any
+    from typing import Any, ClassVar
 
     from unlite.flatbuffers.view import Table
     from unlite.model.objects.subgraph import Subgraph
     from unlite.model.objects.tensor import Tensor
 
 DISPATCH = "DISPATCH_OP"  # what a compiler for accelerators leaves; its options tell where the bytecode lies
+_SET = object.__setattr__  # what Entity does more is for people
 CUSTOM = 32  # BuiltinOperator.CUSTOM, the same in every schema from version 2 on
 
 
-class OperatorCode:
+class OperatorCode(Entity):
     """One entry of ``model.operator_codes``: an operator and its version, as used by the subgraphs.
 
     Attributes:
         index: Its place in ``model.operator_codes``.
     """
 
+    FORMS: ClassVar[dict[str, str]] = {
+        "builtin_code": "It stands in model.root.operator_codes[N]: builtin_code and deprecated_builtin_code.",
+        "custom_code": "It stands in model.root.operator_codes[N].custom_code.",
+    }
     __slots__ = ("_table", "index")
 
     def __init__(self, index: int, table: Table) -> None:
@@ -74,7 +80,7 @@ class OperatorCode:
         return f"<OperatorCode {self.index} {self.name} version {self.version}>"
 
 
-class Operator:
+class Operator(Entity):
     """One step of a subgraph.
 
     Attributes:
@@ -82,12 +88,21 @@ class Operator:
         index: Its place in ``subgraph.operators``.
     """
 
+    FORMS: ClassVar[dict[str, str]] = {
+        "name": "Which operator it is stands in its code: model.root.subgraphs[N].operators[N].opcode_index.",
+        "code": "Which operator it is stands in its code: model.root.subgraphs[N].operators[N].opcode_index.",
+        "options": "Options are assigned one by one, as in operator.options.padding = 'SAME'.",
+        "intermediates": "They stand in model.root.subgraphs[N].operators[N].intermediates.",
+    }
     __slots__ = ("_table", "index", "subgraph")
+    _table: Table
+    index: int
+    subgraph: Subgraph
 
     def __init__(self, subgraph: Subgraph, index: int, table: Table) -> None:
-        self.subgraph = subgraph
-        self.index = index
-        self._table = table
+        _SET(self, "subgraph", subgraph)
+        _SET(self, "index", index)
+        _SET(self, "_table", table)
 
     @property
     def path(self) -> str:

@@ -83,6 +83,9 @@ class TensorQuantization(Quantization):
     def __init__(self, tensor: Table) -> None:
         self._tensor = tensor
 
+    def __repr__(self) -> str:
+        return super().__repr__() if self._tensor["quantization"] is not None else "<quantization that was taken out>"
+
     def _table(self) -> Table:
         table: Table | None = self._tensor["quantization"]
         if table is None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, MutableMapping
 from collections.abc import Mapping as MappingABC
 
-from unlite.errors import CorruptFileError, InvalidTypeError
+from unlite.errors import CorruptFileError, InvalidTypeError, NoSuchKeyError
+from unlite.model.objects.entity import Entity
 
 TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from unlite.model.objects.tensor import Tensor
 
 
-class Signature:
+class Signature(Entity):
     """One signature: argument names for the ends of a subgraph.
 
     Attributes:
@@ -54,24 +56,27 @@ class Signature:
         return called
 
     @property
-    def inputs(self) -> dict[str, Tensor]:
-        """Argument name -> tensor, as stored. Assignable from such a dict, with tensors, their indices or names."""
-        return self._ends(self._table["inputs"], "inputs")
+    def inputs(self) -> TensorMap:
+        """Argument name -> tensor, as stored. Assignable, by key as well: a tensor, its index or its name."""
+        self._ends("inputs")
+        return TensorMap(self, "inputs")
 
     @inputs.setter
     def inputs(self, value: Mapping[str, Tensor | int | str]) -> None:
         self._table.inputs = tensor_maps(self.subgraph, value, f"signature_defs[{self.index}].inputs")
 
     @property
-    def outputs(self) -> dict[str, Tensor]:
+    def outputs(self) -> TensorMap:
         """Result name -> tensor, as stored. Assignable as ``inputs``."""
-        return self._ends(self._table["outputs"], "outputs")
+        self._ends("outputs")
+        return TensorMap(self, "outputs")
 
     @outputs.setter
     def outputs(self, value: Mapping[str, Tensor | int | str]) -> None:
         self._table.outputs = tensor_maps(self.subgraph, value, f"signature_defs[{self.index}].outputs")
 
-    def _ends(self, maps: Vector | None, name: str) -> dict[str, Tensor]:
+    def _ends(self, name: str) -> dict[str, Tensor]:
+        maps: Vector | None = self._table[name]
         tensors = self.subgraph.tensors
         ends: dict[str, Tensor] = {}
         for i, entry in enumerate(maps or ()):
@@ -85,6 +90,42 @@ class Signature:
 
     def __repr__(self) -> str:
         return f"<Signature {self.key!r}: {', '.join(self.inputs)} -> {', '.join(self.outputs)}>"
+
+
+class TensorMap(MutableMapping[str, "Tensor"]):
+    """The names of a signature's inputs or outputs, with their tensors as they are now. Assignable by key."""
+
+    __slots__ = ("_name", "_signature")
+
+    def __init__(self, signature: Signature, name: str) -> None:
+        self._signature = signature
+        self._name = name
+
+    def __getitem__(self, key: str) -> Tensor:
+        found = self._signature._ends(self._name)
+        if key not in found:
+            raise NoSuchKeyError(
+                f"there is nothing called {key!r}.",
+                path=f"signature_defs[{self._signature.index}].{self._name}",
+                hint=f"There is: {', '.join(found)}.",
+            )
+        return found[key]
+
+    def __setitem__(self, key: str, value: Tensor | int | str) -> None:
+        setattr(self._signature, self._name, {**self, key: value})
+
+    def __delitem__(self, key: str) -> None:
+        self[key]  # raises where there is none
+        setattr(self._signature, self._name, {name: tensor for name, tensor in self.items() if name != key})
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._signature._ends(self._name))
+
+    def __len__(self) -> int:
+        return len(self._signature._ends(self._name))
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
 
 
 def tensor_maps(graph: Subgraph, tensors: Mapping[str, Tensor | int | str], path: str) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable as IterableABC
+from collections.abc import Mapping
 
 from unlite.errors import CorruptFileError, InvalidTypeError, InvalidValueError
 from unlite.model.objects.names import Named, NamedSequence
@@ -12,7 +13,7 @@ from unlite.model.objects.tensor import Tensor
 TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import TypeVar
+    from typing import ClassVar, TypeVar
 
     from unlite.flatbuffers.view import Table, Vector
     from unlite.model.model import Model
@@ -36,6 +37,10 @@ class Subgraph(Named):
         operators: By index, or by the name of the first output.
     """
 
+    FORMS: ClassVar[dict[str, str]] = {
+        "tensors": "Entries are changed one by one, or the whole list in model.root.subgraphs[N].tensors = [...].",
+        "operators": "Entries are changed one by one, or the whole list in model.root.subgraphs[N].operators = [...].",
+    }
     __slots__ = ("_linked_at", "_links", "model", "operators", "tensors")
 
     def __init__(self, model: Model, index: int, table: Table) -> None:
@@ -96,7 +101,7 @@ class Subgraph(Named):
         self, tensors: Iterable[Tensor | int | str | None], path: str, *, absent: bool = False
     ) -> list[int]:
         """Indices of tensors that are to be stored; -1 for None, where one may be absent."""
-        if isinstance(tensors, str) or not isinstance(tensors, IterableABC):
+        if isinstance(tensors, (str, bytes, bytearray, Mapping)) or not isinstance(tensors, IterableABC):
             raise InvalidTypeError(f"a list of tensors is wanted, not {tensors!r:.60}.", path=path)
         found: list[int] = []
         for i, entry in enumerate(tensors):

@@ -9,7 +9,7 @@ from unlite.model.values.dtypes import elements, numpy_dtype, stored_bytes
 TYPE_CHECKING = False  # the typing module would be a tenth of a listing's start-up
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any
+    from typing import Any, ClassVar
 
     import numpy as np
     from numpy.typing import NDArray
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 _QUANTIZED = ("INT8", "UINT8", "INT16", "UINT16", "INT32", "INT64", "INT4", "UINT4", "INT2")
 
 
+_SET = object.__setattr__  # what Entity does more is for people
+
+
 class Tensor(Named):
     """A tensor of a subgraph. ``name`` and ``shape`` and their like cost nothing; ``numpy()`` reads the constant.
 
@@ -32,12 +35,18 @@ class Tensor(Named):
         index: Its place in ``subgraph.tensors``.
     """
 
+    FORMS: ClassVar[dict[str, str]] = {
+        "buffer": "Assign data; or the number in model.root.subgraphs[N].tensors[N].buffer.",
+        "is_variable": "It stands in model.root.subgraphs[N].tensors[N].is_variable.",
+        "has_rank": "It stands in model.root.subgraphs[N].tensors[N].has_rank.",
+    }
     __slots__ = ("subgraph",)
+    subgraph: Subgraph
 
     def __init__(self, subgraph: Subgraph, index: int, table: Table) -> None:
-        self.subgraph = subgraph
-        self.index = index
-        self._table = table
+        _SET(self, "subgraph", subgraph)
+        _SET(self, "index", index)
+        _SET(self, "_table", table)
 
     @property
     def path(self) -> str:
