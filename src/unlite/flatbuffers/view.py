@@ -225,10 +225,22 @@ class Table(_Record):
     __slots__ = ("_slots",)
     _slots: tuple[int, ...]
 
-    def __init__(
+    def __init__(  # as that of _Record, which would be one more call for each of many thousand tables
         self, wire: Wire, position: int, parent: View | None, key: str | int, edits: Edits | None = None
     ) -> None:
-        super().__init__(wire, position, parent, key, edits)
+        if parent is not None:
+            edits = parent._edits
+            _SET(self, "_revision", parent._revision)
+        else:
+            if edits is None:
+                edits = Edits(wire, position)
+            _SET(self, "_revision", edits.revision)
+        _SET(self, "_edits", edits)
+        _SET(self, "_wire", wire)
+        _SET(self, "_position", position)
+        _SET(self, "_parent", parent)
+        _SET(self, "_key", key)
+        _SET(self, "_node", None)
         try:
             _SET(self, "_slots", wire.slots(position))
         except CorruptFileError as error:

@@ -106,7 +106,8 @@ class MappedFile(MemorySource):
         """
         from unlite.storage.temporary_file import open_temporary
 
-        old, file = self._data.obj, open_temporary()
+        old: Any = self._data.obj  # the mapping, or bytes
+        file = open_temporary()
         try:
             for chunk in self.chunks(0, self.size):
                 while chunk:

@@ -58,8 +58,7 @@ class Signature(Entity):
     @property
     def inputs(self) -> TensorMap:
         """Argument name -> tensor, as stored. Assignable, by key as well: a tensor, its index or its name."""
-        self._ends("inputs")
-        return TensorMap(self, "inputs")
+        return TensorMap(self, "inputs").checked()
 
     @inputs.setter
     def inputs(self, value: Mapping[str, Tensor | int | str]) -> None:
@@ -68,8 +67,7 @@ class Signature(Entity):
     @property
     def outputs(self) -> TensorMap:
         """Result name -> tensor, as stored. Assignable as ``inputs``."""
-        self._ends("outputs")
-        return TensorMap(self, "outputs")
+        return TensorMap(self, "outputs").checked()
 
     @outputs.setter
     def outputs(self, value: Mapping[str, Tensor | int | str]) -> None:
@@ -95,14 +93,27 @@ class Signature(Entity):
 class TensorMap(MutableMapping[str, "Tensor"]):
     """The names of a signature's inputs or outputs, with their tensors as they are now. Assignable by key."""
 
-    __slots__ = ("_name", "_signature")
+    __slots__ = ("_found", "_name", "_seen", "_signature")
 
     def __init__(self, signature: Signature, name: str) -> None:
         self._signature = signature
         self._name = name
+        self._found: dict[str, Tensor] = {}
+        self._seen = -1
+
+    def checked(self) -> TensorMap:
+        """Itself. Raises CorruptFileError where a tensor is not there."""
+        self._now()
+        return self
+
+    def _now(self) -> dict[str, Tensor]:
+        revision = self._signature._table._edits.revision
+        if self._seen != revision:
+            self._found, self._seen = self._signature._ends(self._name), revision
+        return self._found
 
     def __getitem__(self, key: str) -> Tensor:
-        found = self._signature._ends(self._name)
+        found = self._now()
         if key not in found:
             raise NoSuchKeyError(
                 f"there is nothing called {key!r}.",
@@ -119,10 +130,10 @@ class TensorMap(MutableMapping[str, "Tensor"]):
         setattr(self._signature, self._name, {name: tensor for name, tensor in self.items() if name != key})
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._signature._ends(self._name))
+        return iter(self._now())
 
     def __len__(self) -> int:
-        return len(self._signature._ends(self._name))
+        return len(self._now())
 
     def __repr__(self) -> str:
         return repr(dict(self))
