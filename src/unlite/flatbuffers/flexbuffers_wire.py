@@ -61,6 +61,9 @@ class TypedVector(list[Value]):
         fixed: The length (2, 3 or 4 numbers) is part of the type.
     """
 
+    kind: Kind | None
+    fixed: bool
+
     def __init__(self, values: Iterable[Value] = (), kind: Kind | None = None, *, fixed: bool = False) -> None:
         super().__init__(values)
         self.kind = kind

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from unlite.errors import InvalidTypeError, InvalidValueError, NoSuchIndexError, NoSuchKeyError
 from unlite.flatbuffers.flexbuffers import TypedVector, decode, encode, is_flexbuffer, locate
@@ -11,7 +11,6 @@ from unlite.model.setting.path_values import json_value, string_value
 
 if TYPE_CHECKING:
     from unlite.flatbuffers.flexbuffers import Scalar
-    from unlite.flatbuffers.flexbuffers_wire import Kind
     from unlite.model.objects.operator import Operator
 
 
@@ -104,7 +103,7 @@ def _like(old: Any, text: str) -> Any:
     else:
         fits = old is None or isinstance(new, type(old) if not isinstance(old, list) else list)
         if fits and isinstance(old, TypedVector):
-            new = TypedVector(new, cast("Kind | None", old.kind), fixed=old.fixed)
+            new = TypedVector(new, old.kind, fixed=old.fixed)
     if not fits:
         raise InvalidTypeError(f"a {type(old).__name__} stands there, which {text!r:.60} is not.")
     return new
