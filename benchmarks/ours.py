@@ -73,7 +73,7 @@ def tables(root: view.Table) -> Iterator[view.Table]:
             stack.extend(entry for entry in reversed(at) if isinstance(entry, view.Table))
             continue
         key = (id(at._wire), at._position, at._object.index)
-        if key in seen and at._changes is None:
+        if key in seen and not view.is_edited(at):
             continue
         seen.add(key)
         yield at

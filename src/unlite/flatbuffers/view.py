@@ -395,14 +395,16 @@ class ScalarVector(Vector):
 
     def tolist(self) -> list[Any]:
         """All values."""
-        refresh(self)
+        if self._revision != self._edits.revision:
+            refresh(self)
         values = list(self._wire.unpack(vector_layout(self._count, self.code), self._start))
         enum = self._field.enum
         return [enum.label(value) for value in values] if enum is not None else values
 
     def span(self) -> tuple[int, int]:
         """Position and length in bytes."""
-        refresh(self)
+        if self._revision != self._edits.revision:
+            refresh(self)
         return self._start, self._count * s.SCALARS[self._field.type.element].size
 
     def memoryview(self) -> memoryview:

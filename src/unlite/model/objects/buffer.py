@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from unlite.model.model import Model
 
 
+_SET = object.__setattr__  # what Entity does more is for people
+
+
 class Buffer(Entity):
     """One entry of ``model.buffers``; usable as an index, and ``data`` is assignable.
 
@@ -25,11 +28,14 @@ class Buffer(Entity):
     """
 
     __slots__ = ("_model", "_table", "index")
+    _model: Model
+    _table: Table
+    index: int
 
     def __init__(self, model: Model, index: int, table: Table) -> None:
-        self._model = model
-        self.index = index
-        self._table = table
+        _SET(self, "_model", model)
+        _SET(self, "index", index)
+        _SET(self, "_table", table)
 
     def __index__(self) -> int:
         return self.index

@@ -66,6 +66,8 @@ class NamedSequence(Sequence["T"]):
         revision = self._owner._edits.revision
         if self._seen != revision:
             self._vector = self._owner[self._field] or ()
+            for index in [index for index in self._items if index >= len(self._vector)]:
+                del self._items[index]
             self._seen = revision
         return self._vector
 
@@ -80,6 +82,10 @@ class NamedSequence(Sequence["T"]):
         def __getitem__(self, key: slice) -> list[T]: ...
 
     def __getitem__(self, key: int | str | slice) -> T | list[T]:
+        if self._seen == self._owner._edits.revision and type(key) is int:
+            held = self._items.get(key)  # nearly always
+            if held is not None:
+                return held
         if isinstance(key, str):
             return self._named(key)
         if isinstance(key, slice):

@@ -213,6 +213,8 @@ class Operator(Entity):
 
         Assignable from bytes, or from a value that FlexBuffers can hold; maps and lists by key and index, too.
         """
+        if not len(self.custom_options_bytes):
+            return None
         from unlite.model.objects.custom_options import live
 
         return live(self)

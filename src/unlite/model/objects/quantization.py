@@ -75,29 +75,26 @@ class TensorQuantization(Quantization):
     Numbers of scales and zero points go together: to change both, assign a ``Quantization`` to the tensor.
 
     Args:
-        tensor: The tensor's table.
+        parameters: The table of a tensor that holds it.
     """
 
-    __slots__ = ("_tensor",)
+    __slots__ = ("_parameters",)
 
-    def __init__(self, tensor: Table) -> None:
-        self._tensor = tensor
+    def __init__(self, parameters: Table) -> None:
+        self._parameters = parameters  # a place: it shows what stands there now, and raises where nothing does
 
     def __repr__(self) -> str:
-        return super().__repr__() if self._tensor["quantization"] is not None else "<quantization that was taken out>"
-
-    def _table(self) -> Table:
-        table: Table | None = self._tensor["quantization"]
-        if table is None:
-            raise NotFoundError("the quantization was taken out.", path=v.path(self._tensor))
-        return table
+        try:
+            return super().__repr__()
+        except NotFoundError:
+            return "<quantization that was taken out>"
 
     def _numbers(self, name: str) -> tuple[Any, ...]:
-        stored = self._table()[name]
+        stored = self._parameters[name]
         return () if stored is None else tuple(stored.tolist())
 
     def _set_numbers(self, name: str, value: Any, other: str | None = None) -> None:
-        path = f"{v.path(self._tensor)}.quantization.{name}"
+        path = f"{v.path(self._parameters)}.{name}"
         numbers = [value] if isinstance(value, (int, float)) else list(value)
         count = len(self._numbers(other)) if other is not None else 0
         if other is not None and len(numbers) != count:
@@ -106,7 +103,7 @@ class TensorQuantization(Quantization):
                 path=path,
                 hint="To change both, assign tensor.quantization = unlite.Quantization(scale, zero_point, ...).",
             )
-        setattr(self._table(), name, numbers or None)
+        setattr(self._parameters, name, numbers or None)
 
     @property
     def scale(self) -> tuple[float, ...]:
@@ -129,12 +126,12 @@ class TensorQuantization(Quantization):
     @property
     def quantized_dimension(self) -> int:
         """The axis that several scales run along."""
-        axis: int = self._table()["quantized_dimension"]
+        axis: int = self._parameters["quantized_dimension"]
         return axis
 
     @quantized_dimension.setter
     def quantized_dimension(self, value: int) -> None:
-        self._table().quantized_dimension = value
+        self._parameters.quantized_dimension = value
 
     @property
     def min(self) -> tuple[float, ...]:
@@ -157,19 +154,19 @@ class TensorQuantization(Quantization):
     @property
     def details(self) -> Table | None:
         """Blockwise, multi-axis or custom quantization as the schema has it."""
-        found: Table | None = self._table()["details"]
+        found: Table | None = self._parameters["details"]
         return found
 
     @details.setter
     def details(self, value: Any) -> None:
-        self._table().details = value
+        self._parameters.details = value
 
 
 def has_quantization(parameters: Table | None) -> bool:
     """Whether a QuantizationParameters table says anything."""
-    return parameters is not None and (
-        any(parameters[name] for name in ("scale", "min", "max")) or parameters["details"] is not None
-    )
+    if parameters is None:
+        return False
+    return bool(parameters["scale"] or parameters["min"] or parameters["max"] or parameters["details"] is not None)
 
 
 def write_quantization(tensor: Table, quantization: Quantization | None, path: str) -> None:

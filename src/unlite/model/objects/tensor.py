@@ -162,7 +162,8 @@ class Tensor(Named):
         from unlite.model.objects.quantization import TensorQuantization, has_quantization
 
         try:
-            return TensorQuantization(self._table) if has_quantization(self._table["quantization"]) else None
+            parameters = self._table["quantization"]
+            return TensorQuantization(parameters) if has_quantization(parameters) else None
         except CorruptFileError as error:
             error.path = error.path or self.path
             raise
