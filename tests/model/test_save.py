@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from tests.model.independent import buffer, model, tensor
+from tests.model.small import dense_layer
 
 from unlite.errors import InvalidValueError, SaveError
 from unlite.model.model import open_model
@@ -41,7 +42,7 @@ def test_copy(path: Path, tmp_path: Path) -> None:
 
 def test_from_bytes_a_path_is_needed(tmp_path: Path) -> None:
     opened = open_model(DATA)
-    with pytest.raises(InvalidValueError, match="needs a path"):
+    with pytest.raises(InvalidValueError, match="without a path"):
         opened.save()
     assert opened.save(tmp_path / "m").how == "copied"
 
@@ -239,3 +240,39 @@ def test_the_file_behind_a_broken_link(path: Path, tmp_path: Path) -> None:
     open_model(path).save(link)
     assert link.is_symlink()
     assert (tmp_path / "real.tflite").read_bytes() == DATA
+
+
+def test_what_holds_models_is_not_replaced_by_one(tmp_path: Path, shared: Path) -> None:
+    from unlite.model.formats.c_array import to_c_array
+
+    source = tmp_path / "g_model.cc"
+    source.write_text(to_c_array(dense_layer()))
+    text = source.read_bytes()
+    model = open_model(source)
+    model.description = "changed"
+    other = tmp_path / "array.txt"
+    other.write_bytes(text)
+    for opened, target in (
+        (model, source),
+        (model, tmp_path / "new.json"),
+        (model, tmp_path / "x.litertlm"),
+        (open_model(other), other),
+    ):
+        with pytest.raises(InvalidValueError, match=r"replaced|writes a model file"):
+            opened.save(target)
+    assert (source.read_bytes(), other.read_bytes()) == (text, text)
+    bundle = tmp_path / "bundle"
+    bundle.write_bytes((shared / "bundles/litertlm/built_0.15.0.litertlm").read_bytes())
+    with pytest.raises(InvalidValueError, match="replaced by the one model"):
+        open_model(f"{bundle}#prefill_decode").save(bundle)
+    assert model.save(tmp_path / "new.tflite").how == "rewritten"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
+def test_a_full_disk_behind_standard_output(tmp_path: Path) -> None:
+    path = tmp_path / "m.tflite"
+    path.write_bytes(dense_layer())
+    with open("/dev/full", "wb") as full:
+        command = [sys.executable, "-m", "unlite", "show", str(path), "--json"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "standard output cannot be written: No space left on device.\n")

@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from unlite.cli.output import new_parser
+from unlite.cli.output import new_parser, refuse_model_name
 from unlite.cli.progress import counted
 from unlite.cli.streams import MODEL, STANDARD, open_input
 from unlite.containers.c_array import write_c_array, write_c_header
@@ -43,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
 
 def run(arguments: argparse.Namespace) -> int:
     """Writes the text; returns 0."""
+    refuse_model_name(arguments.output)
     with open_input(arguments.model) as model:
         source = as_source(model)
         output = None if arguments.output == STANDARD else arguments.output

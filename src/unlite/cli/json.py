@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from unlite.cli.output import new_parser
+from unlite.cli.output import new_parser, refuse_model_name
 from unlite.cli.progress import progress
 from unlite.cli.streams import MODEL, STANDARD, open_input
 from unlite.model.formats.json import to_json, write_text
@@ -45,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
 
 def run(arguments: argparse.Namespace) -> int:
     """Writes the text."""
+    refuse_model_name(arguments.output)
     model = open_input(arguments.model)
     if arguments.output and arguments.output != STANDARD:
         with progress("writing JSON", TEXT_PER_BYTE * model.file.size) as advance:

@@ -141,3 +141,13 @@ def size(number: int) -> str:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.3g} {unit}"
         value /= 1000
     return f"{value:.3g} GB"
+
+
+def refuse_model_name(output: str | None) -> None:
+    """Raises InvalidValueError where a text would take the name of a model."""
+    if output is not None and output.lower().endswith(".tflite"):
+        from unlite.errors import InvalidValueError
+
+        raise InvalidValueError(
+            "is the name of a model, and this writes a text.", file=output, hint="Name another file."
+        )

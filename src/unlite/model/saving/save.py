@@ -12,6 +12,10 @@ from unlite.model.saving.patch import find_patches
 from unlite.model.saving.trailing_data import kept_file
 from unlite.model.saving.trailing_data import write as write_pieces
 from unlite.storage.atomic import write_atomically
+from unlite.storage.paths import checked_path
+from unlite.storage.source import MemorySource
+from unlite.storage.temporary_file import TemporaryFile
+from unlite.storage.window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,9 +35,12 @@ def save(
     progress: Callable[[int], object] | None,
 ) -> SaveReport:
     """Writes a model; see ``Model.save``."""
-    target = model.path if path is None else os.fspath(path)
+    target = model.path if path is None else checked_path(path)
     if target is None:
-        raise InvalidValueError("a model that did not come from a file needs a path to be saved to.")
+        raise InvalidValueError(
+            "only a model that was opened from a .tflite can be saved without a path.", file=model.file.name
+        )
+    _check_target(model, target)
     patches = None if rewrite or not _is_current(model) else find_patches(model)
     kept = kept_file(model) if patches is not None and model.associated_files.is_changed else None
     if model.associated_files.is_changed and (kept is None or in_place):
@@ -57,6 +64,29 @@ def save(
     return SaveReport(how, target, written.size, changed, written.lost)
 
 
+TEXTS = (".json", ".c", ".cc", ".cpp", ".cxx", ".h", ".hh", ".hpp", ".ino", ".inc")
+BUNDLES = (".litertlm", ".task")
+
+
+def _check_target(model: Model, target: str) -> None:
+    """Raises InvalidValueError where a model file would take the place or the name of something that holds models."""
+    ending = os.path.splitext(target)[1].lower()
+    is_part = model.path is None and isinstance(model.file, (MemorySource, Window, TemporaryFile))
+    holds = model.file.name if is_part else ""
+    if ending in BUNDLES or (os.path.isfile(target) and os.path.isfile(holds) and os.path.samefile(target, holds)):
+        raise InvalidValueError(
+            "would be replaced by the one model that was opened from it, without all else that it holds.",
+            file=target,
+            hint="Save to a file of its own, such as model.tflite.",
+        )
+    if ending in TEXTS:
+        raise InvalidValueError(
+            "is the name of a text, and a save writes a model file.",
+            file=target,
+            hint="Save as .tflite; 'unlite json' and 'unlite c-array' (to_json, to_c_array) write texts.",
+        )
+
+
 def as_source(model: Model) -> Source:
     """The bytes that ``save`` would write: the opened file where nothing changed, else a temporary file without a name.
 
@@ -65,8 +95,6 @@ def as_source(model: Model) -> Source:
     """
     if not model.is_changed:
         return model.file
-    from unlite.storage.temporary_file import TemporaryFile
-
     spool = TemporaryFile()
     spool.name = model.file.name
     patches = find_patches(model) if _is_current(model) else None
